@@ -1,0 +1,30 @@
+//! The ELARA protocol as pure code.
+//!
+//! This crate is `no_std` and forbids `unsafe`, so it *cannot* open a socket, read a clock, spawn a
+//! thread or ask for entropy. Time ([`time::Instant`]) and randomness ([`random::Random`]) arrive as
+//! arguments; bytes come in as slices and go out as slices. That is what lets the same code run
+//! in a shard, in the simulator and in a fuzzer.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`limits`] | every bound of the system, and the assertions between bounds |
+//! | [`ids`] | node, session, stream and address types that cannot be mixed up |
+//! | [`time`] | nanosecond instants and spans, and the timer wheel |
+//! | [`random`] | the one door for randomness; seeded in tests |
+//! | [`wire`] | the bytes: header, TLV extensions, frames, event blocks |
+//!
+//! The one exception, for the quick start's sake: `NodeId::generate()` stands behind the feature
+//! `os-random`, which only `elara-runtime` turns on.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod ids;
+pub mod limits;
+pub mod random;
+pub mod time;
+pub mod wire;
+
+pub use ids::{ClientAddr, NodeId, SessionId, StateId, StreamId};

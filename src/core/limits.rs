@@ -1,0 +1,99 @@
+//! Every bound in the system, in one place.
+//!
+//! A queue or table that is full answers with a counted refusal or with back-pressure; none grows
+//! past the number here. Each bound says what happens at the wall. The assertions at the end are
+//! the arguments *between* bounds: change one number and the compiler says what else depended on it.
+
+use crate::time::Span;
+
+// ---- The wire ----------------------------------------------------------------------------------
+
+/// Bytes of the fixed header, wire v0 and v1.
+pub const HEADER_LEN: usize = 30;
+/// Bytes of the trailing tag. Wire v0 writes zeros there.
+pub const TAG_LEN: usize = 16;
+/// Shortest v0 frame: a header and a tag. Shorter: `Runt`.
+pub const V0_FRAME_MIN: usize = HEADER_LEN + TAG_LEN;
+/// Longest v0 frame. Longer: `TooLong`.
+pub const V0_FRAME_MAX: usize = 1_400;
+/// Largest payload one UDP datagram can carry, and so the largest train GRO can build.
+pub const DATAGRAM_MAX: usize = 65_507;
+/// Segments the kernel accepts in one gathered send (`UDP_MAX_SEGMENTS` is 128; older kernels 64).
+pub const SEGMENTS_MAX: usize = 64;
+/// `SessionId`s whose low 32 bits read like this would look like STUN (RFC 8489's magic cookie
+/// 0x2112A442, read little-endian): never issued, refused as `ReservedSession`.
+pub const RESERVED_SESSION_LOW: u32 = 0x42A4_1221;
+
+// ---- Sessions and participants, wire v0 ----------------------------------------------------------
+
+/// v0 sessions a shard keeps. Full: the datagram that would open one is `SessionsFull`.
+pub const V0_SESSIONS_MAX: usize = 131_072;
+/// v0 participants a shard keeps over all sessions. Full: `ParticipantsFull`.
+pub const V0_PARTICIPANTS_MAX: usize = 1_310_720;
+/// Largest `max_peers` a configuration may ask for: participants of one session. Full: `SessionFull`.
+pub const PEERS_PER_SESSION_MAX: usize = 10_000;
+/// `max_peers` when the configuration is silent.
+pub const PEERS_PER_SESSION_DEFAULT: usize = 1_000;
+/// v0 participants behind one IP address, loopback excepted. Full: `IpFull`.
+pub const V0_PER_IP_DEFAULT: usize = 64;
+/// Largest `compat.v0_per_ip`.
+pub const V0_PER_IP_MAX: usize = 65_536;
+/// CIDR blocks in `compat.v0 = { open = [..] }`.
+pub const V0_OPEN_BLOCKS_MAX: usize = 64;
+/// A v0 participant silent for this long is forgotten.
+pub const V0_SILENCE: Span = Span::from_secs(60);
+/// A v0 participant alone in its session and silent for this long is forgotten, and the session ends.
+pub const V0_ALONE: Span = Span::from_secs(10);
+
+// ---- The cycle -----------------------------------------------------------------------------------
+
+/// Trains (received messages, each one or more datagrams) a shard takes in per cycle; what is left
+/// waits in the kernel's queue for the next one.
+pub const CYCLE_TRAINS_MAX: usize = 256;
+/// Commands a shard takes from its mailbox per cycle.
+pub const CYCLE_COMMANDS_MAX: usize = 64;
+/// Sessions whose timers a shard looks at per cycle.
+pub const CYCLE_EXPIRIES_MAX: usize = 256;
+/// Slots in a mailbox, either direction. Full: commands wait with their sender, notices are counted lost.
+pub const MAILBOX_SLOTS: usize = 1_024;
+/// Sessions one page of a listing carries.
+pub const PAGE_SESSIONS_MAX: usize = 1_024;
+/// Granularity of the shard's timers.
+pub const TIMER_TICK: Span = Span::from_millis(250);
+
+// ---- Buffers -------------------------------------------------------------------------------------
+
+/// Receive buffers a shard owns, each large enough for a whole GRO train.
+pub const RECEIVE_BUFFERS: usize = 256;
+/// Sends queued before the back end must hand them to the kernel.
+pub const SEND_QUEUE: usize = 1_024;
+/// What `SO_RCVBUF` and `SO_SNDBUF` ask for, in bytes; the kernel may grant less.
+pub const SOCKET_BUFFER_BYTES: usize = 8 << 20;
+
+// ---- The node ------------------------------------------------------------------------------------
+
+/// Shards of one node.
+pub const SHARDS_MAX: usize = 256;
+/// Largest `event_buffer_size`: notices a handle may have waiting.
+pub const NOTICES_MAX: usize = 1 << 20;
+/// `event_buffer_size` when the configuration is silent.
+pub const NOTICES_DEFAULT: usize = 1_024;
+/// Largest `prediction_entropy`.
+pub const PREDICTION_ENTROPY_MAX: u64 = 1 << 20;
+/// A configuration file longer than this is refused, in bytes.
+pub const CONFIG_FILE_MAX: usize = 1 << 20;
+
+// ---- Arguments between bounds --------------------------------------------------------------------
+
+const _: () = assert!(V0_FRAME_MAX <= DATAGRAM_MAX);
+const _: () = assert!(PEERS_PER_SESSION_DEFAULT <= PEERS_PER_SESSION_MAX);
+const _: () = assert!(PEERS_PER_SESSION_MAX <= V0_PARTICIPANTS_MAX);
+const _: () = assert!(V0_PER_IP_DEFAULT <= V0_PER_IP_MAX);
+// A lone participant must not outlive one in company.
+const _: () = assert!(V0_ALONE.as_nanos() < V0_SILENCE.as_nanos());
+// Timers must be fine enough to tell the two apart.
+const _: () = assert!(TIMER_TICK.as_nanos() * 4 <= V0_ALONE.as_nanos());
+// Buffer rings are powers of two, and the kernel keeps their index in 16 bits.
+const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two() && RECEIVE_BUFFERS <= 1 << 15);
+const _: () = assert!(SEND_QUEUE.is_power_of_two());
+const _: () = assert!(CYCLE_TRAINS_MAX <= RECEIVE_BUFFERS);
