@@ -23,11 +23,11 @@
 
 pub mod command;
 pub mod counters;
-//WIP pub mod forward;
+pub mod forward;
 pub mod io;
 pub mod mailbox;
-//WIP pub mod sessions;
-//WIP pub mod shard;
+pub mod sessions;
+pub mod shard;
 //WIP pub mod socket;
 pub mod steer;
 pub mod sys;
@@ -36,5 +36,5 @@ pub mod verdict;
 pub use command::{Command, Notice, Report};
 pub use counters::Counters;
 pub use io::Io;
-//WIP pub use shard::{Shard, ShardConfig};
+pub use shard::{Shard, ShardConfig};
 pub use verdict::Verdict;
