@@ -1,7 +1,7 @@
 //! What the tests of this folder share: v0 frames, and rooms in which a shard can be talked to.
 
 // Each test is a crate of its own and uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 pub mod frames;
 pub mod room;

@@ -87,13 +87,17 @@ impl<P: Place> Room<P> {
         self.place.send(self.shard.io(), from, bytes, segment);
     }
 
+    /// One cycle. It waits when nothing is under way: say something first.
+    pub fn cycle(&mut self) {
+        self.shard.cycle().expect("the back end works");
+    }
+
     /// Cycles until nothing is under way, and answers the counters.
     pub fn settle(&mut self) -> Counters {
         let mut before = None;
         loop {
-            // A command in the mailbox keeps a cycle from waiting.
-            self.commands.post(Command::Counters { ticket: 0 }).expect("there is room");
-            self.shard.cycle().expect("the back end works");
+            self.nudge();
+            self.cycle();
             while self.reports.take().is_some() {}
             let counters = self.shard.counters();
             let now = (counters.datagrams, counters.egress);
@@ -101,6 +105,11 @@ impl<P: Place> Room<P> {
                 return counters;
             }
         }
+    }
+
+    /// A command in the mailbox keeps the next cycle from waiting.
+    fn nudge(&mut self) {
+        self.commands.post(Command::Counters { ticket: 0 }).expect("there is room");
     }
 
     /// What a peer has received since the last time.
