@@ -9,7 +9,7 @@
 //! received bytes and stays good until the next `enter`: sends read straight from the receive
 //! buffer, so nothing is copied in user space. No method allocates or blocks, except that `enter` waits.
 
-//WIP pub mod memory;
+pub mod memory;
 //WIP pub mod syscall;
 //WIP pub mod uring;
 
