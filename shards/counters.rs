@@ -7,6 +7,7 @@
 //! - `datagrams == sum(verdicts)`: nothing vanishes on the way in;
 //! - `copies == sent + busy + failed` once the back end has settled: nothing vanishes on the way out.
 
+use crate::command::Notice;
 use crate::verdict::Verdict;
 
 /// A shard's counters. `Copy`, so a snapshot is a memcpy.
@@ -65,6 +66,16 @@ impl Counters {
     #[inline]
     pub fn count(&mut self, verdict: Verdict) {
         self.verdicts[verdict as usize] += 1;
+    }
+
+    /// Counts what a notice tells.
+    pub(crate) const fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Joined { .. } => self.joined += 1,
+            Notice::Moved { .. } => self.moved += 1,
+            Notice::Left { .. } => self.left += 1,
+            Notice::SessionOpened { .. } | Notice::SessionEnded { .. } => {}
+        }
     }
 
     /// How often `verdict` was given.

@@ -9,14 +9,19 @@
 //! received bytes and stays good until the next `enter`: sends read straight from the receive
 //! buffer, so nothing is copied in user space. No method allocates or blocks, except that `enter` waits.
 
+mod ledger;
 pub mod memory;
-//WIP pub mod syscall;
-//WIP pub mod uring;
+pub mod syscall;
+pub mod uring;
+
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use elara_core::ClientAddr;
 use elara_core::time::Instant;
 
 use crate::counters::Egress;
+use crate::sys::wait::Bell;
 
 /// Which back end an operator asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +42,25 @@ pub enum Backend {
     Uring,
     /// `io/syscall.rs`.
     Syscall,
+}
+
+/// The back end that serves a choice, and why `auto` fell back, when it did.
+///
+/// # Errors
+/// Why io_uring cannot be used, when it was asked for by name.
+pub fn resolve(choice: Choice) -> io::Result<(Backend, Option<io::Error>)> {
+    match (choice, probe()) {
+        (Choice::Syscall, _) => Ok((Backend::Syscall, None)),
+        (_, Ok(())) => Ok((Backend::Uring, None)),
+        (Choice::Auto, Err(error)) => Ok((Backend::Syscall, Some(error))),
+        (Choice::Uring, Err(error)) => Err(error),
+    }
+}
+
+/// Makes a ring with everything a shard needs, on a socket of its own, and throws it away.
+fn probe() -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    uring::Uring::new(socket, &Bell::new()?).map(drop)
 }
 
 /// How long `enter` may wait for something to happen.
@@ -113,7 +137,7 @@ pub trait Io {
     ///
     /// # Errors
     /// When the kernel refuses in a way no retry mends. The shard ends then.
-    fn enter(&mut self, wait: Wait) -> std::io::Result<()>;
+    fn enter(&mut self, wait: Wait) -> io::Result<()>;
 
     /// The time. Monotonic; the origin is the back end's own.
     fn now(&mut self) -> Instant;
@@ -143,7 +167,7 @@ mod tests {
 
     fn train(len: u16, segment: u16) -> Train {
         Train {
-            from: ClientAddr::from((std::net::Ipv4Addr::LOCALHOST, 1)),
+            from: ClientAddr::from((Ipv4Addr::LOCALHOST, 1)),
             slice: Slice { buffer: 3, len, start: 100 },
             segment,
             truncated: false,

@@ -23,12 +23,13 @@
 
 pub mod command;
 pub mod counters;
-//WIP pub mod forward;
+pub mod forward;
 pub mod io;
 pub mod mailbox;
-//WIP pub mod sessions;
-//WIP pub mod shard;
-//WIP pub mod socket;
+pub mod sessions;
+pub mod shard;
+pub mod socket;
+pub mod start;
 pub mod steer;
 pub mod sys;
 pub mod verdict;
@@ -36,5 +37,5 @@ pub mod verdict;
 pub use command::{Command, Notice, Report};
 pub use counters::Counters;
 pub use io::Io;
-//WIP pub use shard::{Shard, ShardConfig};
+pub use shard::{Shard, ShardConfig};
 pub use verdict::Verdict;

@@ -11,5 +11,5 @@ pub mod cpu;
 pub mod message;
 pub mod mmsg;
 pub mod options;
-//RING pub mod ring;
+pub mod ring;
 pub mod wait;

@@ -54,8 +54,6 @@ verdicts! {
     TurnClosed = "turn_closed": "TURN is not served here",
 
     // The frame is broken.
-    /// The suite nibble names no cipher suite.
-    BadSuite = "bad_suite": "it names no known cipher suite",
     /// `header_len` points inside the fixed header or past the payload.
     BadHeaderLength = "bad_header_length": "its header length cannot be true",
     /// The class byte names no class.
