@@ -10,7 +10,7 @@
 //! buffer, so nothing is copied in user space. No method allocates or blocks, except that `enter` waits.
 
 mod ledger;
-//WIP pub mod memory;
+pub mod memory;
 pub mod syscall;
 pub mod uring;
 
