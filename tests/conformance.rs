@@ -10,7 +10,7 @@ use elara_core::ClientAddr;
 use elara_shards::io::{Io, Slice, Train, Wait};
 use elara_shards::{Counters, Verdict};
 use support::frames::{frame, frame_of};
-use support::room::{OverSyscall, OverUring, Place, Room};
+use support::room::{InMemory, OverSyscall, OverUring, Place, Room};
 
 macro_rules! on_every_back_end {
     ($($(#[$doc:meta])* fn $name:ident<$place:ident>() $body:block)*) => {$(
@@ -25,6 +25,9 @@ macro_rules! on_every_back_end {
 
             #[test]
             fn over_syscall() { conversation::<OverSyscall>() }
+
+            #[test]
+            fn over_memory() { conversation::<InMemory>() }
         }
     )*};
 }
@@ -283,8 +286,7 @@ on_every_back_end! {
         let (mut place, mut io) = P::new(2);
         place.send(&mut io, 0, &[7; 100], 0);
         let slice = arrived(&mut io)[0].1;
-        let nowhere: std::net::SocketAddr = "[2001:db8::1]:9".parse().unwrap();
-        io.send(&nowhere.into(), &[slice], 0);
+        io.send(&support::nowhere(), &[slice], 0);
         // More slices than one send may have.
         io.send(&place.addr(1), &[slice; 65], 0);
         io.send(&place.addr(1), &[slice], 0);

@@ -8,7 +8,7 @@ mod support;
 use elara_shards::Verdict;
 use elara_shards::sys::counting::Counting;
 use support::frames::frame_of;
-use support::room::{OverSyscall, OverUring, Place, Room};
+use support::room::{InMemory, OverSyscall, OverUring, Place, Room};
 
 #[global_allocator]
 static HEAP: Counting = Counting;
@@ -60,4 +60,9 @@ fn forwarding_allocates_nothing_over_uring() {
 #[test]
 fn forwarding_allocates_nothing_over_syscall() {
     forwarding_allocates_nothing::<OverSyscall>();
+}
+
+#[test]
+fn forwarding_allocates_nothing_over_memory() {
+    forwarding_allocates_nothing::<InMemory>();
 }

@@ -5,3 +5,8 @@
 
 pub mod frames;
 pub mod room;
+
+/// An address that none of the places can send to.
+pub fn nowhere() -> elara_core::ClientAddr {
+    "[2001:db8::1]:9".parse::<std::net::SocketAddr>().unwrap().into()
+}

@@ -8,7 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use elara_core::time::Instant;
 use elara_core::{Cidr, ClientAddr};
+use elara_shards::io::memory::{Capacity, Memory, Outcome};
 use elara_shards::io::syscall::Syscall;
 use elara_shards::io::uring::Uring;
 use elara_shards::mailbox::{Receiver, Sender, mailbox};
@@ -204,3 +206,57 @@ macro_rules! loopback {
 
 loopback!(OverUring, Uring, "uring");
 loopback!(OverSyscall, Syscall, "syscall");
+
+/// A place in memory: no kernel at all.
+pub struct InMemory {
+    addrs: Vec<ClientAddr>,
+    /// What has left the relay, and for whom.
+    delivered: Vec<(ClientAddr, Vec<u8>)>,
+    ports: u16,
+}
+
+impl InMemory {
+    fn fresh(&mut self) -> ClientAddr {
+        self.ports += 1;
+        ClientAddr::from((Ipv4Addr::LOCALHOST, self.ports))
+    }
+}
+
+impl Place for InMemory {
+    type Io = Memory;
+    const NAME: &'static str = "memory";
+
+    fn new(peers: usize) -> (Self, Memory) {
+        let mut place = Self { addrs: Vec::new(), delivered: Vec::new(), ports: 1_000 };
+        place.addrs = (0..peers).map(|_| place.fresh()).collect();
+        let mut io = Memory::new(Capacity::default(), 1, Instant::ZERO);
+        io.mischief().unreachable = vec![super::nowhere()];
+        (place, io)
+    }
+
+    fn send(&mut self, io: &mut Memory, from: usize, bytes: &[u8], segment: u16) {
+        let step = if segment == 0 { bytes.len().max(1) } else { usize::from(segment) };
+        if bytes.is_empty() {
+            assert!(io.deliver(&self.addrs[from], bytes));
+        }
+        for datagram in bytes.chunks(step) {
+            assert!(io.deliver(&self.addrs[from], datagram), "the receive queue has room");
+        }
+    }
+
+    fn heard(&mut self, io: &mut Memory, to: usize) -> Vec<Vec<u8>> {
+        let sent = io.sent().filter(|sent| sent.outcome == Outcome::Sent);
+        self.delivered.extend(sent.map(|sent| (sent.to, sent.bytes.to_vec())));
+        io.clear_sent();
+        let addr = self.addrs[to];
+        self.delivered.extract_if(.., |(to, _)| *to == addr).map(|(_, bytes)| bytes).collect()
+    }
+
+    fn addr(&self, peer: usize) -> ClientAddr {
+        self.addrs[peer]
+    }
+
+    fn rebind(&mut self, peer: usize) {
+        self.addrs[peer] = self.fresh();
+    }
+}
