@@ -1,7 +1,7 @@
 //! `elara serve`: a relay until a signal ends it.
 
+use std::cell::Cell;
 use std::fmt::Write;
-use std::future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -97,37 +97,41 @@ async fn serve(config: NodeConfig) -> Result<(), Failure> {
     let started = Instant::now();
     let facts = facts(&node);
     let handle = node.handle();
-    let mut stopped_by = "itself";
+    let stopped_by = Cell::new("nobody");
     {
         let mut run = pin!(node.run());
-        let watch = async {
-            stopped_by = watch(&handle, facts, signals).await;
-        };
         tokio::select! {
             ended = &mut run => ended?,
-            () = watch => run.await?,
+            () = watch(&handle, facts, signals, &stopped_by) => run.await?,
         }
     }
     let mut total = Counters::default();
     for counters in node.last_counters() {
         total.add(counters);
     }
-    say::fact(format_args!("stopped by {stopped_by} after {} s", started.elapsed().as_secs()));
+    say::fact(format_args!(
+        "stopped by {} after {} s",
+        stopped_by.get(),
+        started.elapsed().as_secs()
+    ));
     summary(&total).into_iter().for_each(say::fact);
     Ok(())
 }
 
-/// Says what runs once it runs, and stops it at the first signal, whose name it answers.
-async fn watch(handle: &NodeHandle, facts: Vec<String>, mut signals: Signals) -> &'static str {
+/// Says what runs once it runs, and stops it at the first signal, whose name it leaves in `stopped_by`.
+async fn watch(
+    handle: &NodeHandle,
+    facts: Vec<String>,
+    mut signals: Signals,
+    stopped_by: &Cell<&'static str>,
+) {
     if handle.running().await.is_err() {
-        // The node is ending, and says itself why.
-        future::pending().await
+        return; // The node is ending, and says itself why.
     }
     facts.into_iter().for_each(say::fact);
-    let name = signals.next().await;
+    stopped_by.set(signals.next().await);
     // At the deadline the node ends as well, and names the shard that did not.
     let _ = handle.shutdown(SHUTDOWN).await;
-    name
 }
 
 struct Signals {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
 use elara_core::limits::SHARDS_MAX;
 use elara_shards::io::Backend;
@@ -11,13 +12,18 @@ use elara_shards::shard::{ShardConfig, V0Policy};
 use elara_shards::start::{self, Seat};
 use elara_shards::sys::cpu;
 use elara_shards::{Counters, io as data_plane, socket};
+use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
 use crate::config::{NodeConfig, V0Compat};
 use crate::error::NodeError;
 use crate::handle::NodeHandle;
 use crate::supervisor::{Post, Supervisor};
-use crate::switchboard::{self, Inbox, Switchboard};
+use crate::switchboard::{self, Inbox, RETRY, Switchboard};
+
+/// How long a port may still be in use: an io_uring that is closed lets go of its socket some
+/// milliseconds later, and a node that is restarted must not stumble over its own past.
+const RELEASE: Duration = Duration::from_millis(250);
 
 /// A relay: its sockets, and after [`Node::run`] its shards.
 ///
@@ -53,6 +59,7 @@ impl Node {
         let cpus: Vec<usize> = allowed.into_iter().cycle().take(shards).collect();
         let (backend, fallback) = data_plane::resolve(config.io).map_err(NodeError::Io)?;
         let (local_addr, sockets) = listen(config.bind_addr, shards)
+            .await
             .map_err(|source| NodeError::Bind { addr: config.bind_addr, source })?;
         let (board, inbox, lines) = switchboard::lay(shards, config.event_buffer_size)
             .map_err(|source| NodeError::System { what: "descriptor for a bell", source })?;
@@ -181,8 +188,16 @@ impl fmt::Debug for Node {
 }
 
 /// Binds one socket per shard, all to one port.
-fn listen(addr: SocketAddr, shards: usize) -> io::Result<(SocketAddr, Vec<UdpSocket>)> {
-    let sockets = socket::bind(addr, shards)?;
+async fn listen(addr: SocketAddr, shards: usize) -> io::Result<(SocketAddr, Vec<UdpSocket>)> {
+    let give_up = Instant::now() + RELEASE;
+    let sockets = loop {
+        match socket::bind(addr, shards) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up => {
+                time::sleep(RETRY).await;
+            }
+            bound => break bound?,
+        }
+    };
     let local_addr = sockets[0].local_addr()?;
     Ok((local_addr, sockets))
 }

@@ -44,7 +44,7 @@ pub struct Participant {
 pub struct SessionState {
     /// How long the session has been open.
     pub age: Duration,
-    /// Frames forwarded in it since then.
+    /// Frames taken in for it since then, whether anyone was there to hear them or not.
     pub frames: u64,
 }
 
