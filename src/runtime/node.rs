@@ -4,14 +4,16 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use elara_core::limits::SHARDS_MAX;
-use elara_shards::io::Backend;
+use elara_shards::io::{Backend, Choice};
 use elara_shards::shard::{ShardConfig, V0Policy};
 use elara_shards::start::{self, Seat};
 use elara_shards::sys::cpu;
 use elara_shards::{Counters, io as data_plane, socket};
+use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
@@ -57,7 +59,7 @@ impl Node {
             shards => shards,
         };
         let cpus: Vec<usize> = allowed.into_iter().cycle().take(shards).collect();
-        let (backend, fallback) = data_plane::resolve(config.io).map_err(NodeError::Io)?;
+        let (backend, fallback) = resolve(config.io).await?;
         let (local_addr, sockets) = listen(config.bind_addr, shards)
             .await
             .map_err(|source| NodeError::Bind { addr: config.bind_addr, source })?;
@@ -185,6 +187,18 @@ impl fmt::Debug for Node {
             .field("cpus", &self.cpus)
             .finish_non_exhaustive()
     }
+}
+
+/// Chooses the back end, on a thread of its own: a ring that was tried and closed goes on to interrupt
+/// the system calls of the thread that made it, and that must not be our caller's.
+async fn resolve(choice: Choice) -> Result<(Backend, Option<io::Error>), NodeError> {
+    let (sender, chosen) = oneshot::channel();
+    thread::Builder::new()
+        .name("probe".to_owned())
+        .spawn(move || sender.send(data_plane::resolve(choice)))
+        .map_err(|source| NodeError::System { what: "thread to try io_uring on", source })?;
+    let chosen = chosen.await.unwrap_or_else(|_| Err(io::Error::other("trying it panicked")));
+    chosen.map_err(NodeError::Io)
 }
 
 /// Binds one socket per shard, all to one port.

@@ -124,3 +124,21 @@ fn what_only_the_whole_shows_has_a_line_too() {
         assert_eq!(wrong(text).0, line, "{text}");
     }
 }
+
+const MANUAL: &str = include_str!("../../../docs/OPERATING.md");
+
+#[test]
+fn the_manual_gives_every_number_its_default_and_bounds() {
+    for (key, default) in NodeConfig::default().numbers() {
+        let bounds = NodeConfig::bounds(key).unwrap();
+        let row = format!("| `{key}` | {default} | {} to {} |", bounds.start(), bounds.end());
+        assert!(MANUAL.contains(&row), "docs/OPERATING.md lacks: {row}");
+    }
+}
+
+#[test]
+fn the_example_of_the_manual_is_accepted() {
+    let (_, example) = MANUAL.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    assert_eq!(parse(example).unwrap().compat.v0.blocks().len(), 2);
+}
