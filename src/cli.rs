@@ -72,6 +72,14 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(status)
 }
 
+/// What the control side runs on: one thread is plenty.
+fn control() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Broke(format!("no runtime for the control side: {error}")))
+}
+
 /// Help and version are answers; everything else is a sentence with a way out.
 fn refuse(error: &clap::Error) -> ExitCode {
     match error.kind() {
@@ -101,7 +109,7 @@ fn sentence(rendered: &str) -> String {
             break;
         }
         let part = line.trim_start_matches("error: ").trim_start_matches("tip: ");
-        if !part.is_empty() {
+        if !part.is_empty() && !part.starts_with("For more information") {
             parts.push(part);
         }
     }
@@ -147,6 +155,12 @@ mod tests {
             sentence,
             "unexpected argument '--lissen' found; a similar argument exists: '--listen'; \
              see elara serve --help"
+        );
+        let error = Cli::try_parse_from(["elara", "serve", "--shards", "300"]).unwrap_err();
+        assert_eq!(
+            super::sentence(&error.render().to_string()),
+            "invalid value '300' for '--shards <N>': shards = 300 is out of range: \
+             it must be 0 to 256; see elara --help"
         );
     }
 }

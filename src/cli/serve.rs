@@ -12,7 +12,7 @@ use elara_core::Cidr;
 use elara_runtime::{Backend, Choice, Counters, Node, NodeConfig, NodeHandle, V0Compat, Verdict};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, file, say};
+use super::{Failure, control, file, say};
 
 /// How long the shards may take to end after a signal.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -57,11 +57,7 @@ impl Serve {
     /// Serves until a signal.
     pub(crate) fn run(self) -> Result<(), Failure> {
         let config = self.config()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::Broke(format!("no runtime for the control side: {error}")))?;
-        runtime.block_on(serve(config))
+        control()?.block_on(serve(config))
     }
 
     /// Defaults, then the file, then the flags.

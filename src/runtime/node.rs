@@ -250,7 +250,7 @@ mod tests {
             NodeConfig { bind_addr: "127.0.0.1:0".parse().unwrap(), ..NodeConfig::default() };
         let mut node = sendable(Node::new(config)).await.unwrap();
         let handle = node.handle();
-        handle.shutdown(std::time::Duration::ZERO).await.unwrap_err();
+        handle.shutdown(Duration::ZERO).await.unwrap_err();
         let _ = sendable(node.run()).await;
         assert!(matches!(node.run().await, Err(NodeError::Finished)));
     }
