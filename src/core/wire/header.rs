@@ -116,7 +116,7 @@ impl Class {
     }
 }
 
-/// Why bytes are not a v0 frame. All of these are the sender's doing.
+/// Why bytes are not a v0 frame, or a frame's payload not a run of event blocks. All of these are the sender's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
     /// Shorter than a header and a tag.
@@ -133,6 +133,12 @@ pub enum Malformed {
     Class,
     /// A TLV's length reaches past the header's end.
     Extension,
+    /// A field of an event block reaches past the payload's end.
+    Event,
+    /// A version vector's length is not a multiple of sixteen bytes.
+    VersionVector,
+    /// A delta is not exactly one mutation: an unknown operation, cut short, or bytes left over.
+    Mutation,
 }
 
 impl Header {
