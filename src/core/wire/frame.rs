@@ -14,7 +14,7 @@ use zerocopy::little_endian::U16;
 use super::event::{Event, Events};
 use super::tlv::{Extensions, Tlvs};
 use super::writer::{NoRoom, Writer};
-use crate::limits::{HEADER_LEN, TAG_LEN, V0_FRAME_MAX, V0_FRAME_MIN};
+use crate::limits::{HEADER_LEN, TAG_LEN, V0_FRAME_MAX};
 use crate::wire::header::{Header, Malformed, flags};
 
 /// A well-formed v0 frame, borrowed from its datagram.
@@ -165,6 +165,7 @@ impl<'b> FrameWriter<'b> {
 mod tests {
     use super::*;
     use crate::ids::{NodeId, SessionId};
+    use crate::limits::V0_FRAME_MIN;
     use crate::wire::tlv::kind;
 
     fn header() -> Header {
