@@ -216,6 +216,21 @@ proptest! {
             prop_assert!(region.starts_with(&walked));
             let rest = &region[walked.len()..];
             prop_assert!(rest.len() < 2 || rest[0] == 0xFF, "stopped early at {:?}", rest);
+            // One by one or all at once, the same is read.
+            let one_by_one = Extensions {
+                ratchet: tlvs.ratchet(),
+                key_epoch: tlvs.key_epoch(),
+                swarm_role: tlvs.swarm_role(),
+                relay_hop: tlvs.relay_hop(),
+                interest: tlvs.interest(),
+                redundancy_group: tlvs.redundancy_group(),
+                compression: tlvs.compression(),
+                fragment: tlvs.fragment(),
+                path: tlvs.path(),
+                priority: tlvs.priority(),
+                causality: tlvs.causality(),
+            };
+            prop_assert_eq!(Extensions::from(tlvs), one_by_one);
         }
     }
 

@@ -377,20 +377,39 @@ impl Extensions<'_> {
 }
 
 impl<'a> From<Tlvs<'a>> for Extensions<'a> {
+    /// One walk, where the accessors of [`Tlvs`] take one each.
     fn from(tlvs: Tlvs<'a>) -> Self {
-        Self {
-            ratchet: tlvs.ratchet(),
-            key_epoch: tlvs.key_epoch(),
-            swarm_role: tlvs.swarm_role(),
-            relay_hop: tlvs.relay_hop(),
-            interest: tlvs.interest(),
-            redundancy_group: tlvs.redundancy_group(),
-            compression: tlvs.compression(),
-            fragment: tlvs.fragment(),
-            path: tlvs.path(),
-            priority: tlvs.priority(),
-            causality: tlvs.causality(),
+        let mut all = Self::default();
+        for Tlv { kind, value } in tlvs {
+            match kind {
+                kind::RATCHET => set(&mut all.ratchet, value, u32::from_le_bytes),
+                kind::KEY_EPOCH => set(&mut all.key_epoch, value, u16::from_le_bytes),
+                kind::SWARM_ROLE => {
+                    if let [byte] = *value {
+                        all.swarm_role = SwarmRole::from_byte(byte);
+                    }
+                }
+                kind::RELAY_HOP => set(&mut all.relay_hop, value, u8::from_le_bytes),
+                kind::INTEREST => set(&mut all.interest, value, u64::from_le_bytes),
+                kind::REDUNDANCY_GROUP => {
+                    set(&mut all.redundancy_group, value, u16::from_le_bytes);
+                }
+                kind::COMPRESSION => set(&mut all.compression, value, u8::from_le_bytes),
+                kind::FRAGMENT => set(&mut all.fragment, value, Fragment::from_bytes),
+                kind::PATH => set(&mut all.path, value, u16::from_le_bytes),
+                kind::PRIORITY => set(&mut all.priority, value, u8::from_le_bytes),
+                kind::CAUSALITY => all.causality = Some(value),
+                _ => {}
+            }
         }
+        all
+    }
+}
+
+/// Sets `slot` to what `value` says, if it has the right length.
+fn set<T, const N: usize>(slot: &mut Option<T>, value: &[u8], read: impl Fn([u8; N]) -> T) {
+    if let Ok(bytes) = value.try_into() {
+        *slot = Some(read(bytes));
     }
 }
 
