@@ -116,7 +116,8 @@ impl Class {
     }
 }
 
-/// Why bytes are not a v0 frame, or a frame's payload not a run of event blocks. All of these are the sender's doing.
+/// Why bytes are not a v0 frame, or a frame's payload not a run of event blocks.
+/// All of these are the sender's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
     /// Shorter than a header and a tag.
@@ -158,7 +159,7 @@ impl Header {
         }
     }
 
-    /// The header at the beginning of `datagram`, in place; `None` when there are fewer than thirty bytes.
+    /// The header at the beginning of `datagram`, in place; `None` below thirty bytes.
     #[inline]
     #[must_use]
     pub fn peek(datagram: &[u8]) -> Option<&Self> {
