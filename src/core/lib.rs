@@ -8,6 +8,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`limits`] | every bound of the system, and the assertions between bounds |
+//! | [`cidr`] | blocks of addresses, as operators write them |
 //! | [`ids`] | node, session, stream and address types that cannot be mixed up |
 //! | [`time`] | nanosecond instants and spans, and the timer wheel |
 //! | [`random`] | the one door for randomness; seeded in tests |
@@ -21,10 +22,12 @@
 
 extern crate alloc;
 
+pub mod cidr;
 pub mod ids;
 pub mod limits;
 pub mod random;
 pub mod time;
 pub mod wire;
 
+pub use cidr::Cidr;
 pub use ids::{ClientAddr, NodeId, SessionId, StateId, StreamId};

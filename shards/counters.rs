@@ -1,0 +1,138 @@
+//! What a shard has done, as plain numbers on its own cache lines.
+//!
+//! Only the shard's thread writes them, with ordinary adds. Anyone else gets a copy through the
+//! mailbox, so no cache line is ever written by two cpus.
+//!
+//! Two balances always hold:
+//! - `datagrams == sum(verdicts)`: nothing vanishes on the way in;
+//! - `copies == sent + busy + failed` once the back end has settled: nothing vanishes on the way out.
+
+use crate::command::Notice;
+use crate::verdict::Verdict;
+
+/// A shard's counters. `Copy`, so a snapshot is a memcpy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(align(128))] // Two 64-byte lines: the adjacent-line prefetcher pulls pairs.
+pub struct Counters {
+    /// Datagrams taken from the socket (a GRO train counts once for each datagram in it).
+    pub datagrams: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages taken from the socket (a GRO train counts once).
+    pub trains: u64,
+    /// How each datagram ended, by `Verdict as usize`.
+    pub verdicts: [u64; Verdict::COUNT],
+    /// Datagrams the fan-out asked the back end to send.
+    pub copies: u64,
+    /// What became of them.
+    pub egress: Egress,
+    /// Passes of the loop.
+    pub cycles: u64,
+    /// Cycles that ended with datagrams still waiting in the kernel.
+    pub overruns: u64,
+    /// Times the back end ran out of receive buffers and had to ask again.
+    pub starved: u64,
+    /// Commands taken from the mailbox.
+    pub commands: u64,
+    /// Notices dropped because nobody fetched the earlier ones.
+    pub notices_lost: u64,
+    /// Participants that joined.
+    pub joined: u64,
+    /// Participants that came back from another address.
+    pub moved: u64,
+    /// Participants that were forgotten, for whatever reason.
+    pub left: u64,
+    /// Sessions in the table.
+    pub sessions: u64,
+    /// Participants in the table.
+    pub participants: u64,
+}
+
+/// What the kernel did with what we gave it, in datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Egress {
+    /// Accepted by the kernel.
+    pub sent: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Dropped because the socket's send buffer was full (EAGAIN, ENOBUFS): our own egress is too slow.
+    pub busy: u64,
+    /// Refused for another reason: no route, address family, too long for the path.
+    pub failed: u64,
+}
+
+impl Counters {
+    /// Counts one datagram's verdict.
+    #[inline]
+    pub fn count(&mut self, verdict: Verdict) {
+        self.verdicts[verdict as usize] += 1;
+    }
+
+    /// Counts what a notice tells.
+    pub(crate) const fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Joined { .. } => self.joined += 1,
+            Notice::Moved { .. } => self.moved += 1,
+            Notice::Left { .. } => self.left += 1,
+            Notice::SessionOpened { .. } | Notice::SessionEnded { .. } => {}
+        }
+    }
+
+    /// How often `verdict` was given.
+    #[must_use]
+    pub const fn of(&self, verdict: Verdict) -> u64 {
+        self.verdicts[verdict as usize]
+    }
+
+    /// Datagrams that were refused.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        Verdict::ALL
+            .iter()
+            .filter(|verdict| verdict.is_refusal())
+            .map(|verdict| self.of(*verdict))
+            .sum()
+    }
+
+    /// Whether every datagram that came in has a verdict, and every copy an outcome.
+    #[must_use]
+    pub fn balanced(&self) -> bool {
+        self.datagrams == self.verdicts.iter().sum::<u64>()
+            && self.copies == self.egress.sent + self.egress.busy + self.egress.failed
+    }
+
+    /// Adds another shard's counters to these.
+    pub fn add(&mut self, other: &Self) {
+        let mine = self.fields_mut();
+        let mut theirs = *other;
+        for (mine, theirs) in mine.into_iter().zip(theirs.fields_mut()) {
+            *mine += *theirs;
+        }
+        for (mine, theirs) in self.verdicts.iter_mut().zip(other.verdicts) {
+            *mine += theirs;
+        }
+    }
+
+    fn fields_mut(&mut self) -> [&mut u64; 18] {
+        [
+            &mut self.datagrams,
+            &mut self.bytes,
+            &mut self.trains,
+            &mut self.copies,
+            &mut self.egress.sent,
+            &mut self.egress.bytes,
+            &mut self.egress.busy,
+            &mut self.egress.failed,
+            &mut self.cycles,
+            &mut self.overruns,
+            &mut self.starved,
+            &mut self.commands,
+            &mut self.notices_lost,
+            &mut self.joined,
+            &mut self.moved,
+            &mut self.left,
+            &mut self.sessions,
+            &mut self.participants,
+        ]
+    }
+}

@@ -1,0 +1,201 @@
+//! The edge of a shard: where datagrams come from and go to.
+//!
+//! One trait, three files: `uring` (io_uring: multishot receive into a provided buffer ring),
+//! `syscall` (epoll, recvmmsg, sendmmsg), `memory` (a network in memory with a virtual clock). The
+//! shard that is shipped, simulated and benchmarked is the same type over each of them.
+//!
+//! **The contract.** One cycle is: [`Io::enter`] once, [`Io::now`] once, [`Io::receive`] until `None`
+//! or until the budget is spent, any number of [`Io::send`]s, and around again. A [`Slice`] names
+//! received bytes and stays good until the next `enter`: sends read straight from the receive
+//! buffer, so nothing is copied in user space. No method allocates or blocks, except that `enter` waits.
+
+mod ledger;
+pub mod memory;
+pub mod syscall;
+pub mod uring;
+
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+
+use elara_core::ClientAddr;
+use elara_core::time::Instant;
+
+use crate::counters::Egress;
+use crate::sys::wait::Bell;
+
+/// Which back end an operator asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// io_uring where the kernel allows it, system calls otherwise.
+    #[default]
+    Auto,
+    /// io_uring, or no start.
+    Uring,
+    /// epoll, recvmmsg and sendmmsg.
+    Syscall,
+}
+
+/// Which back end a node runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// `io/uring.rs`.
+    Uring,
+    /// `io/syscall.rs`.
+    Syscall,
+}
+
+/// The back end that serves a choice, and why `auto` fell back, when it did.
+///
+/// # Errors
+/// Why io_uring cannot be used, when it was asked for by name.
+pub fn resolve(choice: Choice) -> io::Result<(Backend, Option<io::Error>)> {
+    match (choice, probe()) {
+        (Choice::Syscall, _) => Ok((Backend::Syscall, None)),
+        (_, Ok(())) => Ok((Backend::Uring, None)),
+        (Choice::Auto, Err(error)) => Ok((Backend::Syscall, Some(error))),
+        (Choice::Uring, Err(error)) => Err(error),
+    }
+}
+
+/// Makes a ring with everything a shard needs, on a socket of its own, and throws it away.
+fn probe() -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    uring::Uring::new(socket, &Bell::new()?).map(drop)
+}
+
+/// How long `enter` may wait for something to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all: there is work left.
+    No,
+    /// Until this instant of the back end's own clock.
+    Until(Instant),
+    /// Until a datagram or a wake-up comes.
+    Forever,
+}
+
+/// Bytes in a buffer of the back end. Good until the next [`Io::enter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    pub(crate) buffer: u16,
+    pub(crate) len: u16,
+    pub(crate) start: u32,
+}
+
+impl Slice {
+    /// Bytes in it.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it is empty.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// One received message: a datagram, or a train of datagrams of equal size from one source that the
+/// kernel glued together (GRO). Only the last datagram of a train may be shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Train {
+    /// Who sent it.
+    pub from: ClientAddr,
+    /// All of its bytes.
+    pub slice: Slice,
+    /// Bytes of each datagram; 0 when the whole is one.
+    pub segment: u16,
+    /// The kernel had to cut it: longer than any buffer.
+    pub truncated: bool,
+}
+
+impl Train {
+    /// The datagrams in it, in order, split in place. An empty datagram is a datagram too.
+    #[inline]
+    pub fn datagrams(&self) -> impl Iterator<Item = Slice> + use<> {
+        let whole = self.slice;
+        let step = if self.segment == 0 { whole.len.max(1) } else { self.segment };
+        let count = whole.len.div_ceil(step).max(1);
+        (0..count).map(move |index| {
+            let offset = index * step;
+            Slice {
+                buffer: whole.buffer,
+                len: step.min(whole.len - offset),
+                start: whole.start + u32::from(offset),
+            }
+        })
+    }
+}
+
+/// A source and a sink of datagrams, with a clock. See the module for the contract.
+pub trait Io {
+    /// Hands queued sends to the kernel, takes back the buffers of the last cycle, and waits for a
+    /// datagram or a wake-up as long as `wait` says. Returning early is allowed.
+    ///
+    /// # Errors
+    /// When the kernel refuses in a way no retry mends. The shard ends then.
+    fn enter(&mut self, wait: Wait) -> io::Result<()>;
+
+    /// The time. Monotonic; the origin is the back end's own.
+    fn now(&mut self) -> Instant;
+
+    /// The next message that has arrived; `None` when there is no more for the moment.
+    fn receive(&mut self) -> Option<Train>;
+
+    /// The bytes a slice names.
+    fn bytes(&self, slice: Slice) -> &[u8];
+
+    /// Queues one send: the slices, one after the other, to `to`. `segment` 0 makes them one datagram;
+    /// otherwise the kernel cuts the bytes every `segment` bytes (GSO), and all slices but the last
+    /// must be multiples of it. At most `limits::SEGMENTS_MAX` slices and datagrams. Never waits: what the kernel does not take at once is dropped and counted
+    /// in [`Io::egress`]. Sends leave in the order they were queued.
+    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16);
+
+    /// What became of all sends so far. Settled after an [`Io::enter`].
+    fn egress(&self) -> Egress;
+
+    /// How often receiving stopped because every buffer was in use.
+    fn starved(&self) -> u64;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn train(len: u16, segment: u16) -> Train {
+        Train {
+            from: ClientAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            slice: Slice { buffer: 3, len, start: 100 },
+            segment,
+            truncated: false,
+        }
+    }
+
+    fn cut(len: u16, segment: u16) -> Vec<(u32, u16)> {
+        train(len, segment).datagrams().map(|slice| (slice.start, slice.len)).collect()
+    }
+
+    #[test]
+    fn a_train_is_cut_where_its_datagrams_meet() {
+        assert_eq!(cut(120, 0), [(100, 120)]);
+        assert_eq!(cut(360, 120), [(100, 120), (220, 120), (340, 120)]);
+        assert_eq!(cut(250, 120), [(100, 120), (220, 120), (340, 10)]);
+        assert_eq!(cut(100, 120), [(100, 100)]);
+    }
+
+    #[test]
+    fn an_empty_datagram_is_one_datagram() {
+        assert_eq!(cut(0, 0), [(100, 0)]);
+        assert_eq!(cut(0, 120), [(100, 0)]);
+    }
+
+    #[test]
+    fn the_longest_train_is_cut_without_overflow() {
+        let pieces = cut(65_507, 1);
+        assert_eq!(pieces.len(), 65_507);
+        assert_eq!(pieces.last(), Some(&(100 + 65_506, 1)));
+    }
+}

@@ -1,0 +1,160 @@
+//! io_uring: multishot receive into a provided buffer ring, GRO trains split in place, sends that never wait.
+//!
+//! Buffers recycle one cycle later: everything sent from them has left the process by then, because every
+//! send carries MSG_DONTWAIT and ends inside `io_uring_enter`. A multishot posts at most a few dozen
+//! messages before it yields, so [`Io::receive`] asks again before it says "no more": a burst stays whole, within the shard's budget.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+
+use elara_core::ClientAddr;
+use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE};
+use elara_core::time::Instant;
+
+use super::ledger::{Ledger, datagrams};
+use super::{Io, Slice, Train, Wait};
+use crate::counters::Egress;
+use crate::sys::cpu::monotonic;
+use crate::sys::message::Family;
+use crate::sys::ring::{Completion, Ring};
+use crate::sys::wait::Bell;
+
+/// The io_uring back end of one shard.
+pub struct Uring {
+    ring: Ring,
+    /// Buffers the shard is reading from, to be recycled at the next `enter`.
+    held: Vec<u16>,
+    ledger: Ledger,
+    starved: u64,
+    /// Receiving has ended and must be armed again once buffers are back.
+    ended: bool,
+    now: Instant,
+    socket: UdpSocket,
+}
+
+impl Uring {
+    /// A back end over `socket`, woken by `bell`. Must be used on the thread that made it.
+    ///
+    /// # Errors
+    /// When the kernel has no io_uring, forbids it, or is older than 6.1.
+    pub fn new(socket: UdpSocket, bell: &Bell) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let family = match socket.local_addr()? {
+            std::net::SocketAddr::V4(_) => Family::V4,
+            std::net::SocketAddr::V6(_) => Family::V6,
+        };
+        let ring =
+            Ring::new(socket.as_fd(), family, bell, RECEIVE_BUFFERS as u16, SEND_QUEUE as u32)?;
+        Ok(Self {
+            ring,
+            held: Vec::with_capacity(RECEIVE_BUFFERS),
+            ledger: Ledger::default(),
+            starved: 0,
+            ended: false,
+            now: monotonic(),
+            socket,
+        })
+    }
+
+    /// The socket.
+    #[must_use]
+    pub const fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    /// Gives back what the last cycle read from, once its sends have left. While the kernel cannot take
+    /// them (out of memory, say), the buffers stay: otherwise others' bytes would leave in their place.
+    fn recycle(&mut self) {
+        if !self.ring.is_settled() {
+            return;
+        }
+        for buffer in self.held.drain(..) {
+            self.ring.recycle(buffer);
+        }
+        self.ring.publish();
+        if self.ended {
+            self.ended = false;
+            self.ring.arm();
+        }
+    }
+}
+
+impl Io for Uring {
+    fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        if self.ended {
+            // Nothing arrives before receiving is armed again, and that needs the buffers back first.
+            self.ring.submit()?;
+            self.recycle();
+        }
+        match wait {
+            Wait::No => self.ring.submit()?,
+            Wait::Forever => self.ring.wait(None)?,
+            // Counted from the cycle's one clock reading: what the cycle took, the wait is longer.
+            Wait::Until(deadline) if deadline > self.now => {
+                self.ring.wait(Some(deadline.since(self.now)))?;
+            }
+            Wait::Until(_) => self.ring.submit()?,
+        }
+        self.recycle();
+        Ok(())
+    }
+
+    fn now(&mut self) -> Instant {
+        self.now = monotonic();
+        self.now
+    }
+
+    #[inline]
+    fn receive(&mut self) -> Option<Train> {
+        loop {
+            match self.ring.complete() {
+                Some(Completion::Received { buffer, start, len, from, segment, truncated }) => {
+                    self.held.push(buffer);
+                    let slice = Slice { buffer, len, start };
+                    return Some(Train { from, slice, segment, truncated });
+                }
+                Some(Completion::Spoiled { buffer }) => self.held.push(buffer),
+                Some(Completion::Ended) => {
+                    self.ended = true;
+                    self.starved += 1;
+                }
+                Some(Completion::Woken) => {}
+                Some(Completion::Refused { datagrams, bytes, busy }) => {
+                    self.ledger.refuse(u64::from(datagrams), u64::from(bytes), busy);
+                }
+                None => {
+                    if !self.ring.has_more() {
+                        return None;
+                    }
+                    self.ring.submit().ok()?;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn bytes(&self, slice: Slice) -> &[u8] {
+        self.ring.bytes(slice.buffer, slice.start, slice.len)
+    }
+
+    #[inline]
+    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16) {
+        let bytes: usize = slices.iter().map(Slice::len).sum();
+        let count = datagrams(bytes, segment);
+        self.ledger.queue(count, bytes as u64);
+        let parts = slices.iter().map(|slice| (slice.buffer, slice.start, slice.len));
+        let possible = slices.len() <= SEGMENTS_MAX;
+        if !possible || !self.ring.send(to, parts, segment) {
+            self.ledger.refuse(count, bytes as u64, possible);
+        }
+    }
+
+    fn egress(&self) -> Egress {
+        self.ledger.egress()
+    }
+
+    fn starved(&self) -> u64 {
+        self.starved
+    }
+}
