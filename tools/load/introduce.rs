@@ -13,15 +13,21 @@ use crate::frame::{Frames, Seen};
 use crate::plan::Plan;
 use crate::swarm::Swarm;
 
-/// Datagrams on their way at most, introductions and their copies: what the smallest usual
-/// receive buffer (208 KiB) holds of small datagrams, halved.
+/// Introductions or copies of them on their way at most: what the smallest usual receive buffer
+/// (208 KiB) holds of small datagrams, halved.
 const UNDER_WAY_MAX: u64 = 128;
-/// Silence after which nothing is under way any more.
-const SILENCE: Span = Span::from_millis(2);
+/// Silence after which copies that have not come are lost. A relay that shares its cpu may well be
+/// away for tens of milliseconds, and counting that as loss would bury it under introductions.
+const SILENCE: Span = Span::from_millis(100);
+/// Nobody hears the first member of a session, so those are paced by time: this for
+/// [`UNDER_WAY_MAX`] of them.
+const UNHEARD: Span = Span::from_millis(2);
+/// Nothing more for this long: the introductions are over, and load may begin.
+const QUIET: Span = Span::from_millis(20);
 /// How long a round of introductions may take to come through.
 const ROUND: Span = Span::from_millis(100);
 /// No news for this long: whoever is not known stays unknown.
-const PATIENCE: Span = Span::from_secs(3);
+const PATIENCE: Span = Span::from_secs(5);
 
 /// Makes every member known to the relay, and answers how many could not be.
 ///
@@ -50,6 +56,8 @@ pub(crate) fn introduce(plan: &Plan, frames: &Frames, swarm: &mut Swarm) -> Resu
     if roll.unknown == members {
         return Err(LoadError::Silence { target: plan.target, refused: roll.refused });
     }
+    let called = monotonic();
+    while roll.listen(frames, swarm, QUIET)? > 0 && monotonic().since(called) < PATIENCE {}
     Ok(roll.unknown)
 }
 
@@ -69,7 +77,7 @@ impl Roll {
         swarm: &mut Swarm,
         round: u32,
     ) -> Result<(), LoadError> {
-        let mut under_way = 0u64;
+        let (mut under_way, mut unheard) = (0u64, 0u64);
         for place in 0..plan.participants {
             let copies = if round == 0 { place } else { plan.participants - 1 };
             for session in 0..plan.sessions {
@@ -79,7 +87,12 @@ impl Roll {
                 }
                 let egress = swarm.send_frame(member, &frames.keep_alive(member, round));
                 self.refused |= egress.failed > 0;
-                under_way += 1 + u64::from(copies);
+                unheard += u64::from(copies == 0);
+                if unheard == UNDER_WAY_MAX {
+                    unheard = 0;
+                    self.listen(frames, swarm, UNHEARD)?;
+                }
+                under_way += u64::from(copies);
                 while under_way > UNDER_WAY_MAX {
                     let heard = self.listen(frames, swarm, SILENCE)?;
                     under_way = if heard == 0 { 0 } else { under_way.saturating_sub(heard) };

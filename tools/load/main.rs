@@ -46,8 +46,7 @@ struct Arguments {
     /// * Participants that send; everyone receives [1]
     #[arg(long, value_name = "N")]
     senders: Option<u32>,
-    /// * Sends per second and sender: frames, or bursts when --burst is above 1
-    /// [voice: 50 frames, video: 30 bursts]
+    /// * Sends per second and sender, each of --burst frames [voice: 50 frames, video: 30 bursts]
     #[arg(long, value_name = "R")]
     rate: Option<f64>,
     /// * Bytes of a frame, 74 to 1400 [voice: 120, video: 1200]

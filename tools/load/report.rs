@@ -118,6 +118,9 @@ pub enum Bottleneck {
 /// What [`Tally`] does not know.
 pub(crate) struct Outcome {
     pub(crate) stopped: bool,
+    /// The window as it was planned, or cut short.
+    pub(crate) window: Span,
+    /// Between the readings of the clocks at its begin and its end.
     pub(crate) measured: Span,
     pub(crate) delivered_in_window: u64,
     pub(crate) own_cpu: u64,
@@ -145,7 +148,7 @@ impl Report {
             ended_early: outcome.stopped,
             measured_s: measured_ns as f64 / 1e9,
             offered: counts.offered,
-            offered_per_s: per_s(counts.offered),
+            offered_per_s: counts.offered as f64 * 1e9 / outcome.window.as_nanos().max(1) as f64,
             unsent: counts.offered - counts.sent,
             expected,
             delivered: counts.delivered,
@@ -258,7 +261,8 @@ impl fmt::Display for Report {
             if self.ended_early { " (ended early)" } else { "" },
         )?;
         let row = |f: &mut fmt::Formatter<'_>, name: &str, count: u64, rest: &str| {
-            writeln!(f, "  {name:<14}{:>14}  {rest}", grouped(count))
+            let gap = if rest.is_empty() { "" } else { "  " };
+            writeln!(f, "  {name:<14}{:>14}{gap}{rest}", grouped(count))
         };
         let rate = |per_s: f64| format!("{}/s", grouped(per_s.round() as u64));
         row(f, "offered", self.offered, &format!("frames, {}", rate(self.offered_per_s)))?;

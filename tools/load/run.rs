@@ -291,6 +291,7 @@ impl<'plan> Engine<'plan> {
         let relay_cpu = |to: Reading| Some(to.relay_cpu?.saturating_sub(begin.relay_cpu?));
         Outcome {
             stopped: self.stopped,
+            window: self.end.since(self.begin),
             measured: end.at.since(begin.at),
             delivered_in_window: end.delivered,
             own_cpu: end.own_cpu - begin.own_cpu,

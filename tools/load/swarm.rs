@@ -199,6 +199,28 @@ mod tests {
     }
 
     #[test]
+    fn a_train_that_arrives_is_taken_apart() {
+        let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for gro in [true, false] {
+            let plan = Plan { gro, ..plan(relay.local_addr().unwrap()) };
+            let mut swarm = Swarm::open(&plan).unwrap();
+            assert_eq!(swarm.send_frame(0, &[1; 60]).sent, 1);
+            let (_, member) = relay.recv_from(&mut [0; 100]).unwrap();
+            let train: Vec<u8> = (0..950).map(|at| (at / 100) as u8).collect();
+            let mut batch = SendBatch::new(1, 1, Family::V4);
+            let mut sending = batch.begin();
+            assert!(sending.push(Some(&member.into()), [&train[..]], 100));
+            assert_eq!(sending.flush(relay.as_fd()).sent, 10);
+            let mut received: Vec<Vec<u8>> = Vec::new();
+            while received.len() < 10 {
+                assert!(swarm.wait(Span::from_secs(10)).unwrap() > 0, "gro {gro}: lost");
+                received.extend(swarm.receive(0).unwrap().datagrams().map(<[u8]>::to_vec));
+            }
+            assert!(received.iter().map(Vec::as_slice).eq(train.chunks(100)), "gro {gro}");
+        }
+    }
+
+    #[test]
     fn what_the_relay_sends_is_received_by_its_member() {
         let relay = UdpSocket::bind("[::1]:0").unwrap();
         let mut swarm = Swarm::open(&plan(relay.local_addr().unwrap())).unwrap();
