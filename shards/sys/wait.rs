@@ -182,4 +182,16 @@ mod tests {
         bell.silence();
         assert_eq!(poll.wait(now).unwrap().count(), 0);
     }
+
+    #[test]
+    fn an_interrupt_is_waited_for_and_ends_nothing() {
+        // In a thread of its own: the mask is the thread's, and so is a signal that it raises.
+        let heard = std::thread::spawn(|| {
+            let interrupt = Interrupt::new().unwrap();
+            // SAFETY: raise takes no pointers, and SIGINT is blocked here.
+            assert_eq!(unsafe { libc::raise(libc::SIGINT) }, 0);
+            interrupt.wait()
+        });
+        heard.join().unwrap().unwrap();
+    }
 }

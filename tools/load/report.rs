@@ -36,7 +36,8 @@ pub struct Report {
     pub expected: u64,
     /// Datagrams that arrived as they should, in the window or the drain, each counted once.
     pub delivered: u64,
-    /// Datagrams that arrived inside the window, per second: what the relay sustained.
+    /// Load datagrams that arrived inside the window, per second, whenever they were due: what the
+    /// relay sustained, which under overload is less than what it was offered.
     pub delivered_per_s: f64,
     /// The same in bits per second of UDP payload.
     pub delivered_bits_per_s: f64,
@@ -122,7 +123,10 @@ pub(crate) struct Outcome {
     pub(crate) window: Span,
     /// Between the readings of the clocks at its begin and its end.
     pub(crate) measured: Span,
+    /// Of the delivered, those that arrived before the window ended.
     pub(crate) delivered_in_window: u64,
+    /// Load datagrams that arrived in the window, those due before it included.
+    pub(crate) arrived_in_window: u64,
     pub(crate) own_cpu: u64,
     pub(crate) relay_cpu_in_window: Option<u64>,
     pub(crate) relay_cpu: Option<u64>,
@@ -142,7 +146,7 @@ impl Report {
             |part: f64, whole: u64| if whole == 0 { None } else { Some(part / whole as f64) };
         let expected = counts.sent * u64::from(plan.participants - 1);
         let lost = expected.saturating_sub(counts.delivered);
-        let delivered_per_s = per_s(outcome.delivered_in_window);
+        let delivered_per_s = per_s(outcome.arrived_in_window);
         let mut report = Self {
             plan: plan.clone(),
             ended_early: outcome.stopped,
@@ -349,4 +353,85 @@ fn time(ns: u64) -> String {
     };
     let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.decimals$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use elara_shards::counters::Egress;
+
+    use super::*;
+    use crate::frame::Seen;
+
+    /// A second in which one frame was sent `late` ns late and arrived at one of nine.
+    fn report(late: u64, change: impl FnOnce(&mut Tally, &mut Outcome)) -> Report {
+        let plan = Plan { pid: Some(1), ..Plan::voice() };
+        let mut tally = Tally::new(&plan, 0..1_000);
+        tally.sent(1, 10, 10 + late, Egress { sent: 1, ..Egress::default() });
+        tally.arrived(3, Seen::Load { sender: 0, scheduled: 10, sequence: 0 }, 3_010);
+        let second = Span::from_secs(1);
+        let mut outcome = Outcome {
+            stopped: false,
+            window: second,
+            measured: second,
+            delivered_in_window: 1,
+            arrived_in_window: 1,
+            own_cpu: 500_000_000,
+            relay_cpu_in_window: Some(250_000_000),
+            relay_cpu: Some(4_400),
+            relay_datagrams: 2,
+            silent: 0,
+            own_drops: Some(0),
+            relay_drops: None,
+        };
+        change(&mut tally, &mut outcome);
+        Report::new(&plan, &tally, &outcome)
+    }
+
+    #[test]
+    fn a_report_is_the_books_divided() {
+        let report = report(0, |_, _| ());
+        assert_eq!((report.offered, report.expected, report.delivered, report.lost), (1, 9, 1, 8));
+        assert_eq!(report.loss_ratio, 8.0 / 9.0);
+        assert_eq!(report.delivered_bits_per_s, 960.0);
+        assert_eq!(report.relay_cpu_ns_per_delivered, Some(2_200.0));
+        assert_eq!((report.relay_cpu_share, report.generator_cpu_share), (Some(0.25), 0.5));
+        assert_eq!(report.bottleneck, None);
+        assert!(!report.to_string().contains("The generator was a limit"));
+    }
+
+    #[test]
+    fn the_generator_admits_each_of_its_limits() {
+        use Bottleneck::{Cpu, LateSends, ReceiveDrops, SendBuffer};
+        let cpu = |cpu| report(0, |_, outcome| outcome.own_cpu = cpu).bottleneck;
+        assert_eq!(cpu(949_000_000), None);
+        assert_eq!(cpu(950_000_000), Some(vec![Cpu]));
+        assert_eq!(report(4_900_000, |_, _| ()).bottleneck, None);
+        assert_eq!(report(5_100_000, |_, _| ()).bottleneck, Some(vec![LateSends]));
+        let all = report(12_000_000, |tally, outcome| {
+            tally.counts.busy = 1_234;
+            outcome.own_drops = Some(5);
+            outcome.own_cpu = 1_000_000_000;
+        });
+        assert_eq!(all.bottleneck, Some(vec![Cpu, LateSends, SendBuffer, ReceiveDrops]));
+        let text = all.to_string();
+        for part in ["used 100 % of its cpu", "12.0 ms late", "1,234 frames", "by 5 datagrams"] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_relay_that_went_away_has_no_cost() {
+        let report = report(0, |_, outcome| outcome.relay_cpu = None);
+        assert_eq!(report.relay_cpu_ns_per_delivered, None);
+        assert!(report.to_string().contains("cost unknown"));
+    }
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [999, 1_500, 42_000, 360_000, 8_120_000, 2_500_000_000].map(time),
+            ["999 ns", "1.50 us", "42.0 us", "360 us", "8.12 ms", "2.50 s"]
+        );
+    }
 }

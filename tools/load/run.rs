@@ -100,6 +100,7 @@ struct Reading {
     own_cpu: u64,
     relay_cpu: Option<u64>,
     datagrams: u64,
+    arrived: u64,
     delivered: u64,
 }
 
@@ -262,6 +263,7 @@ impl<'plan> Engine<'plan> {
             own_cpu: cpu::thread_cpu_nanos(),
             relay_cpu: self.plan.pid.and_then(|pid| cpu::process_cpu_nanos(pid).ok()),
             datagrams: self.tally.counts.datagrams,
+            arrived: self.tally.counts.arrived,
             delivered: self.tally.counts.delivered,
         }
     }
@@ -294,6 +296,7 @@ impl<'plan> Engine<'plan> {
             window: self.end.since(self.begin),
             measured: end.at.since(begin.at),
             delivered_in_window: end.delivered,
+            arrived_in_window: end.arrived - begin.arrived,
             own_cpu: end.own_cpu - begin.own_cpu,
             relay_cpu_in_window: relay_cpu(end),
             relay_cpu: relay_cpu(drained),

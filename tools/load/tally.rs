@@ -25,7 +25,9 @@ pub(crate) struct Counts {
     pub(crate) sent: u64,
     /// Of these, frames our own send buffer had no room for.
     pub(crate) busy: u64,
-    /// Datagrams that arrived as they should, each once.
+    /// Load datagrams that arrived as they should, each once, whenever they were due.
+    pub(crate) arrived: u64,
+    /// Of these, those due in the window.
     pub(crate) delivered: u64,
     /// Further copies of them.
     pub(crate) duplicates: u64,
@@ -109,6 +111,7 @@ impl Tally {
             Arrival::Reordered => counts.gaps -= 1,
             Arrival::Duplicate | Arrival::TooLate => {}
         }
+        counts.arrived += u64::from(!matches!(arrival, Arrival::Duplicate | Arrival::TooLate));
         if !self.window.contains(&scheduled) {
             return;
         }
@@ -150,7 +153,7 @@ mod tests {
         }
         let counts = tally.counts;
         assert_eq!((counts.offered, counts.sent, counts.delivered), (10, 10, 30));
-        assert_eq!((counts.datagrams, counts.gaps, counts.duplicates), (90, 0, 0));
+        assert_eq!((counts.datagrams, counts.arrived, counts.gaps), (90, 90, 0));
         assert_eq!((tally.latency.len(), tally.lateness.len()), (30, 10));
     }
 
@@ -177,6 +180,7 @@ mod tests {
             echoed: 1,
             foreign: 1,
             datagrams: 6,
+            arrived: 1,
             ..Counts::default()
         };
         assert_eq!(tally.counts, expected);
