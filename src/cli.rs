@@ -1,8 +1,10 @@
 //! Commands and their arguments; what goes wrong becomes one sentence and an exit status.
 
+mod demo;
 mod file;
 mod say;
 mod serve;
+mod signals;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -25,10 +27,13 @@ struct Cli {
 enum Command {
     /// Run a relay until SIGINT or SIGTERM
     Serve(serve::Serve),
+    /// Watch a relay at work: two hundred people talk for a few seconds
+    Demo(demo::Demo),
 }
 
 const EXAMPLE: &str = "\
-Example:
+Examples:
+  elara demo                                  two hundred people talk for a few seconds
   elara serve --dev --listen 127.0.0.1:7840   a relay for this machine, to try things with";
 
 /// Why a command did not do what was asked.
@@ -62,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
     log_to_stderr();
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::Demo(demo) => demo.run(),
     };
     let (status, sentence) = match done {
         Ok(()) => return ExitCode::SUCCESS,

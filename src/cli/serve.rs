@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use elara_core::Cidr;
 use elara_runtime::{Backend, Choice, Counters, Node, NodeConfig, NodeHandle, V0Compat, Verdict};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::signals::Signals;
 use super::{Failure, control, file, say};
 
 /// How long the shards may take to end after a signal.
@@ -88,8 +88,7 @@ impl Serve {
 
 async fn serve(config: NodeConfig) -> Result<(), Failure> {
     let mut node = Node::new(config).await.map_err(|error| Failure::asked(&error))?;
-    let signals = Signals::catch()
-        .map_err(|error| Failure::Broke(format!("signals cannot be caught: {error}")))?;
+    let signals = Signals::catch()?;
     let started = Instant::now();
     let facts = facts(&node);
     let handle = node.handle();
@@ -128,27 +127,6 @@ async fn watch(
     stopped_by.set(signals.next().await);
     // At the deadline the node ends as well, and names the shard that did not.
     let _ = handle.shutdown(SHUTDOWN).await;
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn catch() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
 }
 
 /// What runs, one fact a line.
