@@ -51,7 +51,7 @@ pub(crate) struct Options {
     publish: bool,
 }
 
-/// Builds, measures, prints. False when a frame reached a session it does not belong to.
+/// Builds, measures, prints. False when a datagram came that must not exist.
 ///
 /// # Errors
 /// When something cannot be built, started or understood.
@@ -79,7 +79,7 @@ pub(crate) fn floor(options: &Options, places: &Places) -> Result<bool, String> 
                 let contestant = contestants[index];
                 let sample = contest::run(contestant, workload, rate, options.seconds, places)?;
                 eprintln!("{workload} round {round}/{}: {contestant:<16} {sample}", options.rounds);
-                clean &= sample.wrong_session == 0;
+                clean &= sample.wrong == 0;
                 samples[index].push(sample);
             }
         }
@@ -180,7 +180,7 @@ impl Aim {
 
     /// Learns from a sample at `rate`. True when the search is over.
     fn take(&mut self, sample: &Sample) -> bool {
-        let busy = sample.busy().max(0.01);
+        let busy = sample.busy.max(0.01);
         let clean = sample.is_clean() && busy <= *BAND.end();
         if clean {
             self.best = self.rate;
@@ -206,8 +206,7 @@ mod tests {
     use super::*;
 
     fn sample(busy: f64, lost: u64) -> Sample {
-        let cost_ns = busy * 1e9 / 100_000.0;
-        Sample { cost_ns, seconds: 1.0, delivered: 100_000, lost, ..Sample::default() }
+        Sample { busy, delivered: 100_000, lost, ..Sample::default() }
     }
 
     /// A forwarder that is `busy` at rate 1 and loses past `wall`, searched from `from`.

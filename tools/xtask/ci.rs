@@ -102,6 +102,12 @@ pub(crate) fn build() -> Run {
     cargo(["build", "--release", "--workspace", "--bins"])
 }
 
+/// Writes the golden vectors of wire v0 again; git shows whether they changed.
+pub(crate) fn vectors(places: &Places) -> Run {
+    cargo(["run", "--release", "--quiet", "--manifest-path", INTEROP, "--bin", "vectors"])
+        .env("CARGO_TARGET_DIR", places.target_of("interop"))
+}
+
 fn simulate(places: &Places, seeds: &str, seconds: &str) -> Run {
     run(places.binary("elara-sim"), ["--seeds", seeds, "--seconds", seconds])
 }

@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::shell::Places;
 
 /// The commands, as documentation may name them.
-const COMMANDS: [&str; 4] = ["ci", "tidy", "bench", "soak"];
+const COMMANDS: [&str; 5] = ["ci", "tidy", "bench", "soak", "vectors"];
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Everything the project does to itself", version)]
@@ -41,6 +41,8 @@ enum Task {
     Bench(Bench),
     /// The gate's questions, asked for hours.
     Soak(Chosen),
+    /// Write the golden vectors again, from the published 0.2.0 crates.
+    Vectors,
     /// The bare forwarder that `bench floor` measures beside the relay.
     #[command(hide = true)]
     FloorForwarder(bench::forwarder::Options),
@@ -79,6 +81,7 @@ fn perform(task: Task) -> Result<bool, String> {
         Task::Ci(chosen) => steps(ci::GATE, &chosen, "cargo xtask ci", needs::meet),
         Task::Soak(chosen) => steps(ci::SOAK, &chosen, "cargo xtask soak", || Ok(())),
         Task::Tidy { rule } => tidy::run(&Places::find()?.root, rule.as_deref()),
+        Task::Vectors => ci::vectors(&Places::find()?).show(|_| {}),
         Task::Bench(Bench::Floor(options)) => bench::floor(&options, &Places::find()?),
     }
 }

@@ -159,24 +159,21 @@ impl fmt::Display for Contestant {
 pub(super) struct Sample {
     /// Nanoseconds of cpu, user and system, per delivered datagram.
     pub cost_ns: f64,
+    /// Share of its cpu the contestant used.
+    pub busy: f64,
     /// Measured seconds.
     pub seconds: f64,
     /// Deliveries that came.
     pub delivered: u64,
     /// Deliveries that did not.
     pub lost: u64,
-    /// Deliveries to someone of another session.
-    pub wrong_session: u64,
+    /// Datagrams that must not exist: of another session, changed, or back at their sender.
+    pub wrong: u64,
     /// The load generator could not keep up.
     pub generator_limited: bool,
 }
 
 impl Sample {
-    /// Share of its cpu the contestant used.
-    pub(super) fn busy(&self) -> f64 {
-        self.cost_ns * self.delivered as f64 / (self.seconds * 1e9)
-    }
-
     /// Deliveries lost, as a share of those that were due.
     pub(super) fn loss(&self) -> f64 {
         self.lost as f64 / (self.delivered + self.lost).max(1) as f64
@@ -190,7 +187,7 @@ impl Sample {
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>6.0} ns, {:>3.0} % busy", self.cost_ns, self.busy() * 100.0)?;
+        write!(f, "{:>6.0} ns, {:>3.0} % busy", self.cost_ns, self.busy * 100.0)?;
         if self.loss() > LOSS_MAX {
             write!(f, ", lost {:.3} %", self.loss() * 100.0)?;
         }
@@ -222,18 +219,21 @@ pub(super) fn run(
     let text = program(places.binary("elara-load"), args).read()?;
     let report =
         serde_json::from_str(&text).map_err(|error| format!("elara-load: {error}: {text}"))?;
-    read(&report, f64::from(seconds)).ok_or_else(|| format!("elara-load said no cost: {text}"))
+    read(&report).ok_or_else(|| format!("elara-load said no cost: {text}"))
 }
 
-fn read(report: &Value, seconds: f64) -> Option<Sample> {
+/// What elara-load found, as far as it matters here; `None` when it measured no cost.
+fn read(report: &Value) -> Option<Sample> {
     let count = |name: &str| report[name].as_u64();
+    let number = |name: &str| report[name].as_f64();
     Some(Sample {
-        cost_ns: report["relay_cpu_ns_per_delivered"].as_f64()?,
-        seconds,
+        cost_ns: number("relay_cpu_ns_per_delivered")?,
+        busy: number("relay_cpu_share")?,
+        seconds: number("measured_s")?,
         delivered: count("delivered")?,
         lost: count("lost")?,
-        wrong_session: count("wrong_session")?,
-        generator_limited: report["bottleneck"].as_str() == Some("generator"),
+        wrong: count("wrong_session")? + count("corrupt")? + count("echoed")?,
+        generator_limited: !report["bottleneck"].is_null(),
     })
 }
 
@@ -304,14 +304,17 @@ mod tests {
 
     #[test]
     fn a_sample_is_what_the_generator_says() {
-        let report = json!({
-            "relay_cpu_ns_per_delivered": 3_000.0, "delivered": 100_000,
-            "lost": 100, "wrong_session": 0, "bottleneck": "relay",
-        });
-        let sample = read(&report, 1.0).unwrap();
-        assert!((sample.busy() - 0.3).abs() < 1e-9);
-        assert!(!sample.is_clean(), "lost {}", sample.loss());
-        assert!(read(&json!({"delivered": 1}), 1.0).is_none());
+        let report = |bottleneck: Value| {
+            json!({
+                "relay_cpu_ns_per_delivered": 3_000.0, "relay_cpu_share": 0.3, "measured_s": 1.0,
+                "delivered": 100_000, "lost": 5, "wrong_session": 0, "corrupt": 1, "echoed": 2,
+                "bottleneck": bottleneck,
+            })
+        };
+        let sample = read(&report(Value::Null)).unwrap();
+        assert_eq!((sample.wrong, sample.is_clean()), (3, true));
+        assert!(!read(&report(json!(["cpu"]))).unwrap().is_clean());
+        assert!(read(&json!({"delivered": 1})).is_none(), "no cost");
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Row {
             io: io.to_string(),
             rate,
             delivered_per_s: (delivered as f64 / seconds).round() as u64,
-            relay_busy: Spread::of(relay.iter().map(Sample::busy)).median,
+            relay_busy: Spread::of(relay.iter().map(|sample| sample.busy)).median,
             relay_ns: cost(relay),
             floor: name,
             floor_ns: cost(floor),
@@ -125,9 +125,9 @@ fn notes(who: &str, samples: &[Sample]) -> Vec<String> {
     if limited > 0 {
         notes.push(format!("the generator was the limit in {limited} runs of {who}"));
     }
-    let wrong: u64 = samples.iter().map(|sample| sample.wrong_session).sum();
+    let wrong: u64 = samples.iter().map(|sample| sample.wrong).sum();
     if wrong > 0 {
-        notes.push(format!("{who} delivered {wrong} datagrams to the wrong session"));
+        notes.push(format!("{who} delivered {wrong} datagrams that must not exist"));
     }
     notes
 }
@@ -286,10 +286,10 @@ mod tests {
 
     #[test]
     fn a_run_that_lost_or_was_limited_says_so() {
-        let lossy = Sample { lost: 1, generator_limited: true, wrong_session: 2, ..sample(1.0) };
+        let lossy = Sample { lost: 1, generator_limited: true, wrong: 2, ..sample(1.0) };
         let said = notes("naive", &[lossy]).join("; ");
         for part in
-            ["naive lost up to 0.10 %", "the limit in 1 runs", "2 datagrams to the wrong session"]
+            ["naive lost up to 0.10 %", "the limit in 1 runs", "2 datagrams that must not exist"]
         {
             assert!(said.contains(part), "{said}");
         }
