@@ -1,0 +1,228 @@
+//! The third back end: a network in memory, with a clock that someone else turns.
+//!
+//! Owns what a socket owns: a receive queue, receive buffers, a queue of sends. It promises what
+//! [`Io`] asks and nothing kinder: buffers run out, trains are glued and split, `enter` comes back with
+//! nothing, sends find the socket busy, as [`Mischief`] says and a seed decides. It waits for nobody:
+//! `enter` notes what was asked ([`Memory::asked`]) and returns at once, and whoever turns the clock
+//! decides when the next cycle runs. All memory is taken in [`Memory::new`].
+//!
+//! ```text
+//!   deliver ─▶ queue ─▶ enter: buffers ─▶ receive ─▶ shard ─▶ send ─▶ settle ─▶ sent
+//!              (bounded: dropped)                             (enter settles too)
+//! ```
+//! A [`Slice`] carries the generation of its buffer: bytes asked for after the next `enter` are a
+//! panic here, where on a real ring they would be someone else's bytes.
+
+mod mischief;
+mod outbox;
+mod pool;
+mod queue;
+
+use elara_core::ClientAddr;
+use elara_core::limits;
+use elara_core::random::{Random, Seeded};
+use elara_core::time::Instant;
+
+use super::{Io, Slice, Train, Wait};
+use crate::counters::Egress;
+
+pub use mischief::Mischief;
+pub use outbox::{Outcome, Sent};
+
+use outbox::Outbox;
+use pool::Pool;
+use queue::Queue;
+
+/// How much memory a [`Memory`] takes, once.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Receive buffers.
+    pub buffers: usize,
+    /// Bytes of each, at most 65,536.
+    pub buffer_bytes: usize,
+    /// Datagrams the receive queue holds.
+    pub queue_datagrams: usize,
+    /// Their bytes.
+    pub queue_bytes: usize,
+    /// Sends queued before they are handed over on the spot.
+    pub send_queue: usize,
+    /// Datagrams kept for [`Memory::sent`]; 0: sends are judged and counted, and their bytes not kept.
+    pub sent_datagrams: usize,
+    /// Their bytes. Full is what a full send buffer is: `busy`.
+    pub sent_bytes: usize,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self {
+            buffers: limits::RECEIVE_BUFFERS,
+            buffer_bytes: 1 << 16,
+            queue_datagrams: 4_096,
+            queue_bytes: limits::SOCKET_BUFFER_BYTES,
+            send_queue: limits::SEND_QUEUE,
+            sent_datagrams: 1 << 16,
+            sent_bytes: 64 << 20,
+        }
+    }
+}
+
+/// A socket that is only memory.
+pub struct Memory {
+    now: Instant,
+    asked: Wait,
+    queue: Queue,
+    pool: Pool,
+    outbox: Outbox,
+    mischief: Mischief,
+    random: Seeded,
+    starved: u64,
+}
+
+impl Memory {
+    /// A quiet socket: kind until told otherwise.
+    ///
+    /// # Panics
+    /// When a capacity cannot be: no buffers, or buffers longer than 65,536 bytes.
+    #[must_use]
+    pub fn new(capacity: Capacity, seed: u64, now: Instant) -> Self {
+        Self {
+            now,
+            asked: Wait::No,
+            queue: Queue::new(capacity.queue_datagrams, capacity.queue_bytes),
+            pool: Pool::new(capacity.buffers, capacity.buffer_bytes),
+            outbox: Outbox::new(capacity.send_queue, capacity.sent_datagrams, capacity.sent_bytes),
+            mischief: Mischief::default(),
+            random: Seeded::new(seed),
+            starved: 0,
+        }
+    }
+
+    /// Turns the clock.
+    ///
+    /// # Panics
+    /// When it would go back.
+    pub fn set_now(&mut self, now: Instant) {
+        assert!(now >= self.now, "the clock of a back end never goes back");
+        self.now = now;
+    }
+
+    /// How unkind to be from here on.
+    pub const fn mischief(&mut self) -> &mut Mischief {
+        &mut self.mischief
+    }
+
+    /// A datagram arrives at the socket. False when its queue is full, and the datagram is dropped.
+    pub fn deliver(&mut self, from: &ClientAddr, datagram: &[u8]) -> bool {
+        self.queue.push(from, datagram, self.mischief.queue_bytes)
+    }
+
+    /// Whether something has arrived that has not been received.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.queue.is_empty() || self.pool.has_ready()
+    }
+
+    /// What the last `enter` was asked to wait for.
+    #[must_use]
+    pub const fn asked(&self) -> Wait {
+        self.asked
+    }
+
+    /// What has been received since the last `enter`, in order; the slices are good until the next.
+    #[must_use]
+    pub fn handed(&self) -> &[Train] {
+        self.pool.handed()
+    }
+
+    /// Judges the queued sends, as the next `enter` would.
+    pub fn settle(&mut self) {
+        self.outbox.settle(&self.pool, &self.mischief, &mut self.random);
+    }
+
+    /// The datagrams of all settled sends since the last [`Memory::clear_sent`], in order, whatever
+    /// became of them.
+    pub fn sent(&self) -> impl ExactSizeIterator<Item = Sent<'_>> {
+        self.outbox.sent()
+    }
+
+    /// Forgets them: the wire has taken them.
+    pub fn clear_sent(&mut self) {
+        self.outbox.clear();
+    }
+
+    /// Datagrams that were counted `busy` because `sent` had no room to show them.
+    #[must_use]
+    pub const fn unseen(&self) -> u64 {
+        self.outbox.unseen()
+    }
+
+    /// The kernel's half of `enter`: from the queue into free buffers.
+    fn fill(&mut self) {
+        if self.random.chance(self.mischief.idle) {
+            return;
+        }
+        for _ in 0..self.mischief.batch {
+            if self.queue.is_empty() {
+                return;
+            }
+            let Some(buffer) = self.pool.take(self.mischief.buffers) else {
+                self.starved += 1;
+                return;
+            };
+            let longest = match self.random.chance(self.mischief.split) {
+                true => 1 + self.random.below(self.mischief.train as u64) as usize,
+                false => self.mischief.train,
+            };
+            let Some(mut message) = self.queue.take_train(self.pool.buffer_mut(buffer), longest)
+            else {
+                return;
+            };
+            if self.random.chance(self.mischief.truncate) {
+                message.len = self.random.below(u64::from(message.len) + 1) as u16;
+                message.truncated = true;
+            }
+            self.pool.push_ready(buffer, message);
+        }
+    }
+}
+
+impl Io for Memory {
+    fn enter(&mut self, wait: Wait) -> std::io::Result<()> {
+        self.settle();
+        self.pool.recycle();
+        self.asked = wait;
+        self.fill();
+        Ok(())
+    }
+
+    fn now(&mut self) -> Instant {
+        self.now
+    }
+
+    fn receive(&mut self) -> Option<Train> {
+        self.pool.hand()
+    }
+
+    fn bytes(&self, slice: Slice) -> &[u8] {
+        self.pool.bytes(slice)
+    }
+
+    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16) {
+        if !self.outbox.push(to, slices, segment) {
+            self.settle();
+            let queued = self.outbox.push(to, slices, segment);
+            assert!(queued, "one send has more slices than a whole queue of sends");
+        }
+    }
+
+    fn egress(&self) -> Egress {
+        self.outbox.egress()
+    }
+
+    fn starved(&self) -> u64 {
+        self.starved
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Sends: queued with their slices, judged when they are handed over, and shown with their outcome.
+
+use elara_core::ClientAddr;
+use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX};
+use elara_core::random::Random;
+
+use super::mischief::Mischief;
+use super::pool::Pool;
+use crate::counters::Egress;
+use crate::io::Slice;
+
+/// What became of a datagram that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// The kernel took it.
+    Sent,
+    /// The socket's send buffer was full.
+    Busy,
+    /// It can not be sent there, or not like this.
+    Failed,
+}
+
+/// One datagram of a settled send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent<'a> {
+    /// Where to.
+    pub to: ClientAddr,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+pub(super) struct Outbox {
+    queued: Vec<Queued>,
+    slices: Vec<Slice>,
+    records: Vec<Record>,
+    bytes: Vec<u8>,
+    /// What the records and their bytes may take; 0 records: nothing is kept.
+    records_max: usize,
+    bytes_max: usize,
+    sends: u64,
+    unseen: u64,
+    egress: Egress,
+}
+
+#[derive(Clone, Copy)]
+struct Queued {
+    to: ClientAddr,
+    /// Its slices, as a range of `slices`.
+    first: usize,
+    end: usize,
+    segment: u16,
+}
+
+#[derive(Clone, Copy)]
+struct Record {
+    to: ClientAddr,
+    start: usize,
+    len: usize,
+    outcome: Outcome,
+}
+
+impl Outbox {
+    pub(super) fn new(send_queue: usize, records_max: usize, bytes_max: usize) -> Self {
+        Self {
+            queued: Vec::with_capacity(send_queue),
+            // A queue of single frames, or a few sends of very many slices.
+            slices: Vec::with_capacity(send_queue.max(2 * SEGMENTS_MAX)),
+            records: Vec::with_capacity(records_max),
+            bytes: Vec::with_capacity(if records_max == 0 { 0 } else { bytes_max }),
+            records_max,
+            bytes_max,
+            sends: 0,
+            unseen: 0,
+            egress: Egress::default(),
+        }
+    }
+
+    /// Queues a send; false, and nothing queued, when the queue must be settled first.
+    pub(super) fn push(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16) -> bool {
+        let first = self.slices.len();
+        let end = first + slices.len();
+        if self.queued.len() == self.queued.capacity() || end > self.slices.capacity() {
+            return false;
+        }
+        self.slices.extend_from_slice(slices);
+        self.queued.push(Queued { to: *to, first, end, segment });
+        true
+    }
+
+    pub(super) fn settle(&mut self, pool: &Pool, mischief: &Mischief, random: &mut impl Random) {
+        for index in 0..self.queued.len() {
+            let send = self.queued[index];
+            self.settle_one(send, pool, mischief, random);
+        }
+        self.queued.clear();
+        self.slices.clear();
+    }
+
+    fn settle_one(
+        &mut self,
+        send: Queued,
+        pool: &Pool,
+        mischief: &Mischief,
+        random: &mut impl Random,
+    ) {
+        self.sends += 1;
+        let total: usize = self.slices[send.first..send.end].iter().map(Slice::len).sum();
+        // The kernel cuts only what is longer than one segment.
+        let (step, datagrams) = match usize::from(send.segment) {
+            segment if segment > 0 && total > segment => (segment, total.div_ceil(segment)),
+            _ => (total, 1),
+        };
+        let slices = send.end - send.first;
+        let too_long = total > DATAGRAM_MAX || slices.max(datagrams) > SEGMENTS_MAX;
+        let no_route = send.to.port() == 0 || mischief.unreachable.contains(&send.to);
+        let outcome = if too_long || no_route {
+            Outcome::Failed
+        } else if random.chance(mischief.busy)
+            || mischief.busy_every > 0 && self.sends.is_multiple_of(mischief.busy_every)
+        {
+            Outcome::Busy
+        } else {
+            Outcome::Sent
+        };
+        let outcome = if self.record(send, step, total, datagrams, outcome, pool) {
+            outcome
+        } else {
+            self.unseen += datagrams as u64;
+            Outcome::Busy
+        };
+        match outcome {
+            Outcome::Sent => {
+                self.egress.sent += datagrams as u64;
+                self.egress.bytes += total as u64;
+            }
+            Outcome::Busy => self.egress.busy += datagrams as u64,
+            Outcome::Failed => self.egress.failed += datagrams as u64,
+        }
+    }
+
+    /// Keeps the datagrams of a send to be shown. False when there is no room for them.
+    fn record(
+        &mut self,
+        send: Queued,
+        step: usize,
+        total: usize,
+        datagrams: usize,
+        outcome: Outcome,
+        pool: &Pool,
+    ) -> bool {
+        if self.records_max == 0 {
+            return true;
+        }
+        let mut start = self.bytes.len();
+        if self.records.len() + datagrams > self.records_max || start + total > self.bytes_max {
+            return false;
+        }
+        for slice in &self.slices[send.first..send.end] {
+            self.bytes.extend_from_slice(pool.bytes(*slice));
+        }
+        for _ in 0..datagrams {
+            let len = step.min(self.bytes.len() - start);
+            self.records.push(Record { to: send.to, start, len, outcome });
+            start += len;
+        }
+        true
+    }
+
+    pub(super) fn sent(&self) -> impl ExactSizeIterator<Item = Sent<'_>> {
+        self.records.iter().map(|record| Sent {
+            to: record.to,
+            bytes: &self.bytes[record.start..record.start + record.len],
+            outcome: record.outcome,
+        })
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.records.clear();
+        self.bytes.clear();
+    }
+
+    pub(super) const fn unseen(&self) -> u64 {
+        self.unseen
+    }
+
+    pub(super) const fn egress(&self) -> Egress {
+        self.egress
+    }
+}
