@@ -163,8 +163,10 @@ fn search(workload: Workload, places: &Places) -> Result<f64, String> {
     Ok(aim.best)
 }
 
-/// A search for a rate: up while there is room, down when something gives.
+/// A search for a rate: up while there is room, down when something gives, never below nominal.
 struct Aim {
+    /// What people would have.
+    nominal: f64,
     /// To be tried next.
     rate: f64,
     /// The highest that was clean.
@@ -175,7 +177,7 @@ struct Aim {
 
 impl Aim {
     fn new(nominal: f64) -> Self {
-        Self { rate: nominal, best: nominal, wall: f64::INFINITY }
+        Self { nominal, rate: nominal, best: nominal, wall: f64::INFINITY }
     }
 
     /// Learns from a sample at `rate`. True when the search is over.
@@ -195,8 +197,9 @@ impl Aim {
         if next >= self.wall {
             next = f64::midpoint(self.best, self.wall);
         }
+        next = next.max(self.nominal);
         let settled = (next - self.rate).abs() < self.rate * 0.03;
-        self.rate = next.round().max(1.0);
+        self.rate = next.round();
         settled
     }
 }
@@ -225,10 +228,9 @@ mod tests {
     fn the_search_ends_where_the_yardstick_is_busy_and_loses_nothing() {
         let busy = found(50.0, 0.002, f64::INFINITY) * 0.002;
         assert!(BAND.contains(&busy), "{busy}");
-        let busy = found(1_000.0, 0.002, f64::INFINITY) * 0.002;
-        assert!(BAND.contains(&busy), "from above: {busy}");
         let rate = found(50.0, 0.002, 150.0);
         assert!((100.0..=150.0).contains(&rate), "a generator that gives up first: {rate}");
+        assert_eq!(found(50.0, 0.002, 10.0), 50.0, "never below nominal");
     }
 
     #[test]

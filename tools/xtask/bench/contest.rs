@@ -155,7 +155,7 @@ impl fmt::Display for Contestant {
 }
 
 /// What one run showed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sample {
     /// Nanoseconds of cpu, user and system, per delivered datagram.
     pub cost_ns: f64,
@@ -169,8 +169,8 @@ pub(super) struct Sample {
     pub lost: u64,
     /// Datagrams that must not exist: of another session, changed, or back at their sender.
     pub wrong: u64,
-    /// The load generator could not keep up.
-    pub generator_limited: bool,
+    /// In which ways the load generator could not keep up, in its words.
+    pub limits: Vec<String>,
 }
 
 impl Sample {
@@ -181,7 +181,7 @@ impl Sample {
 
     /// Whether the figures mean what they say.
     pub(super) fn is_clean(&self) -> bool {
-        self.loss() <= LOSS_MAX && !self.generator_limited
+        self.loss() <= LOSS_MAX && self.limits.is_empty()
     }
 }
 
@@ -191,8 +191,8 @@ impl fmt::Display for Sample {
         if self.loss() > LOSS_MAX {
             write!(f, ", lost {:.3} %", self.loss() * 100.0)?;
         }
-        if self.generator_limited {
-            write!(f, ", the generator was the limit")?;
+        if !self.limits.is_empty() {
+            write!(f, ", the generator was the limit: {}", self.limits.join(", "))?;
         }
         Ok(())
     }
@@ -226,6 +226,7 @@ pub(super) fn run(
 fn read(report: &Value) -> Option<Sample> {
     let count = |name: &str| report[name].as_u64();
     let number = |name: &str| report[name].as_f64();
+    let limits = report["bottleneck"].as_array().map_or(&[][..], Vec::as_slice);
     Some(Sample {
         cost_ns: number("relay_cpu_ns_per_delivered")?,
         busy: number("relay_cpu_share")?,
@@ -233,7 +234,7 @@ fn read(report: &Value) -> Option<Sample> {
         delivered: count("delivered")?,
         lost: count("lost")?,
         wrong: count("wrong_session")? + count("corrupt")? + count("echoed")?,
-        generator_limited: !report["bottleneck"].is_null(),
+        limits: limits.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
     })
 }
 

@@ -121,9 +121,14 @@ fn notes(who: &str, samples: &[Sample]) -> Vec<String> {
     if worst > LOSS_MAX {
         notes.push(format!("{who} lost up to {:.2} %", worst * 100.0));
     }
-    let limited = samples.iter().filter(|sample| sample.generator_limited).count();
-    if limited > 0 {
-        notes.push(format!("the generator was the limit in {limited} runs of {who}"));
+    let limited: Vec<&Sample> = samples.iter().filter(|sample| !sample.limits.is_empty()).collect();
+    if !limited.is_empty() {
+        let mut why: Vec<&str> =
+            limited.iter().flat_map(|sample| &sample.limits).map(String::as_str).collect();
+        why.sort_unstable();
+        why.dedup();
+        let (runs, why) = (limited.len(), why.join(", "));
+        notes.push(format!("the generator was the limit in {runs} runs of {who} ({why})"));
     }
     let wrong: u64 = samples.iter().map(|sample| sample.wrong).sum();
     if wrong > 0 {
@@ -286,11 +291,13 @@ mod tests {
 
     #[test]
     fn a_run_that_lost_or_was_limited_says_so() {
-        let lossy = Sample { lost: 1, generator_limited: true, wrong: 2, ..sample(1.0) };
+        let lossy = Sample { lost: 1, limits: vec!["cpu".into()], wrong: 2, ..sample(1.0) };
         let said = notes("naive", &[lossy]).join("; ");
-        for part in
-            ["naive lost up to 0.10 %", "the limit in 1 runs", "2 datagrams that must not exist"]
-        {
+        for part in [
+            "naive lost up to 0.10 %",
+            "the limit in 1 runs of naive (cpu)",
+            "2 datagrams that must not exist",
+        ] {
             assert!(said.contains(part), "{said}");
         }
         assert!(notes("naive", &[sample(1.0)]).is_empty());
