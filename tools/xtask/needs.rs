@@ -2,17 +2,40 @@
 
 use crate::shell::run;
 
-/// A program and the Debian package that brings it.
+/// Something that must be there, and the Debian package that brings it.
 struct Need {
-    program: &'static str,
-    package: &'static str,
+    what: &'static str,
     why: &'static str,
+    package: &'static str,
+    present: fn() -> bool,
 }
 
 /// Short on purpose: Rust brings the rest.
 const NEEDS: &[Need] = &[
-    Need { program: "cc", package: "build-essential", why: "the allocator is C" },
-    Need { program: "git", package: "git", why: "tidy looks at tracked files" },
+    Need {
+        what: "C compiler",
+        why: "the allocator is C",
+        package: "build-essential",
+        present: || on_path("cc"),
+    },
+    Need {
+        what: "git",
+        why: "tidy looks at tracked files",
+        package: "git",
+        present: || on_path("git"),
+    },
+    Need {
+        what: "pkg-config",
+        why: "the published 0.2.0 crates look for OpenSSL with it",
+        package: "pkg-config",
+        present: || on_path("pkg-config"),
+    },
+    Need {
+        what: "OpenSSL's headers",
+        why: "the published 0.2.0 crates depend on them; elara does not",
+        package: "libssl-dev",
+        present: || run("pkg-config", ["--exists", "openssl"]).read().is_ok(),
+    },
 ];
 
 /// Finds what is needed, and installs what is missing where that is possible.
@@ -21,28 +44,34 @@ const NEEDS: &[Need] = &[
 /// When something is missing and cannot be installed: what, and what to type.
 pub(crate) fn meet() -> Result<(), String> {
     for tool in ["rustfmt", "clippy-driver"] {
-        if !present(tool) {
+        if !on_path(tool) {
             return Err(format!("{tool} is missing: rustup component add rustfmt clippy"));
         }
     }
-    for Need { program, package, why } in NEEDS {
-        if present(program) {
-            println!("{program}: present");
+    let mut updated = false;
+    for Need { what, why, package, present } in NEEDS {
+        if present() {
+            println!("{what}: present");
             continue;
         }
-        println!("{program}: missing ({why}); installing {package}");
-        let installed = run("apt-get", ["install", "-y", "--no-install-recommends", package])
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .show(|_| {})?;
-        if !installed || !present(program) {
-            return Err(format!("{program} is missing and could not be installed: {why}"));
+        println!("{what}: missing ({why}); installing {package}");
+        if !updated {
+            apt(&["update"])?;
+            updated = true;
+        }
+        if !apt(&["install", "-y", "--no-install-recommends", package])? || !present() {
+            return Err(format!("{what}: missing, and {package} could not be installed ({why})"));
         }
     }
     Ok(())
 }
 
+fn apt(args: &[&str]) -> Result<bool, String> {
+    run("apt-get", args.iter().copied()).env("DEBIAN_FRONTEND", "noninteractive").show(|_| {})
+}
+
 /// Whether a program of that name stands in a folder of PATH.
-fn present(program: &str) -> bool {
+fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
@@ -53,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_on_the_path_is_present() {
-        assert!(present("sh"));
-        assert!(!present("no-such-program-anywhere"));
+        assert!(on_path("sh"));
+        assert!(!on_path("no-such-program-anywhere"));
     }
 }

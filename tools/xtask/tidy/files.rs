@@ -1,7 +1,7 @@
 //! Rules about files as such: how they begin, how long and heavy they are, what they give away.
 
 use super::Finding;
-use crate::source::numbered;
+use crate::source::{Source, numbered};
 use crate::tree::Tree;
 
 const LINES_MAX: usize = 500;
@@ -27,9 +27,13 @@ pub(super) fn one_idea_a_file(tree: &Tree) -> Vec<Finding> {
             let message = format!("{lines} lines: which second idea wants a file of its own?");
             findings.push(Finding::new(&file.path, 0, message));
         }
-        for (line, text) in numbered(&file.text) {
+        let source = Source::new(&file.path, &file.text);
+        let bare = source.code.lines().zip(source.comments.lines());
+        for ((line, text), (code, comment)) in numbered(&file.text).zip(bare) {
+            // The inside of a long literal is data, and data has the lines it has.
+            let data = code.trim().is_empty() && comment.trim().is_empty() && !text.contains('"');
             let columns = text.chars().count();
-            if columns > COLUMNS_MAX {
+            if columns > COLUMNS_MAX && !data {
                 let message = format!("{columns} columns: break it before {COLUMNS_MAX}");
                 findings.push(Finding::new(&file.path, line, message));
             }
@@ -121,6 +125,10 @@ mod tests {
         assert_eq!(count(one_idea_a_file, "src/a.rs", &"x\n".repeat(LINES_MAX)), 0);
         assert_eq!(count(one_idea_a_file, "src/a.rs", &"x\n".repeat(LINES_MAX + 1)), 1);
         assert_eq!(count(one_idea_a_file, "a.md", &long), 0);
+        let table = format!("const TABLE: &str = \"\\\n{long}\n\";\n");
+        assert_eq!(count(one_idea_a_file, "src/a.rs", &table), 0, "data in a literal");
+        let comment = format!("//! {long}\n");
+        assert_eq!(count(one_idea_a_file, "src/a.rs", &comment), 1);
     }
 
     #[test]

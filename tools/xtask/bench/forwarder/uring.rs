@@ -2,6 +2,7 @@
 
 use std::io;
 use std::iter;
+use std::mem;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
@@ -26,12 +27,13 @@ pub(super) fn serve(socket: &UdpSocket) -> io::Result<()> {
         } else {
             ring.wait(None)?;
         }
-        // What was sent from these has left: a send ends inside the call above.
-        held.drain(..).for_each(|buffer| ring.recycle(buffer));
-        ring.publish();
-        if ended {
-            ended = false;
-            ring.arm();
+        if ring.is_settled() {
+            // What was sent from these has left: a send ends inside the call above.
+            held.drain(..).for_each(|buffer| ring.recycle(buffer));
+            ring.publish();
+            if mem::take(&mut ended) {
+                ring.arm();
+            }
         }
         while let Some(completion) = ring.complete() {
             match completion {
@@ -41,7 +43,8 @@ pub(super) fn serve(socket: &UdpSocket) -> io::Result<()> {
                     for offset in (0..len).step_by(usize::from(step)) {
                         let part = (buffer, start + u32::from(offset), step.min(len - offset));
                         for to in groups.others(from, ring.bytes(part.0, part.1, part.2)) {
-                            ring.send(to, iter::once(part), 0);
+                            // What the kernel does not take is lost, and the load generator sees it.
+                            let _ = ring.send(to, iter::once(part), 0);
                         }
                     }
                 }
