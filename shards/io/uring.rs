@@ -2,7 +2,7 @@
 //!
 //! Buffers recycle one cycle later: everything sent from them has left the process by then, because every
 //! send carries MSG_DONTWAIT and ends inside `io_uring_enter`. A multishot posts at most a few dozen
-//! messages before it yields, so [`Io::receive`] asks once more before it says "no more": a burst stays whole.
+//! messages before it yields, so [`Io::receive`] asks again before it says "no more": a burst stays whole, within the shard's budget.
 
 use std::io;
 use std::net::UdpSocket;
@@ -29,8 +29,6 @@ pub struct Uring {
     starved: u64,
     /// Receiving has ended and must be armed again once buffers are back.
     ended: bool,
-    /// The second peek of this cycle has been spent.
-    peeked: bool,
     now: Instant,
     socket: UdpSocket,
 }
@@ -54,7 +52,6 @@ impl Uring {
             ledger: Ledger::default(),
             starved: 0,
             ended: false,
-            peeked: false,
             now: monotonic(),
             socket,
         })
@@ -81,7 +78,6 @@ impl Uring {
 
 impl Io for Uring {
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
-        self.peeked = false;
         if self.ended {
             // Nothing arrives before receiving is armed again, and that needs the buffers back first.
             self.ring.submit()?;
@@ -124,10 +120,9 @@ impl Io for Uring {
                     self.ledger.refuse(u64::from(datagrams), u64::from(bytes), busy);
                 }
                 None => {
-                    if self.peeked || !self.ring.has_more() {
+                    if !self.ring.has_more() {
                         return None;
                     }
-                    self.peeked = true;
                     self.ring.submit().ok()?;
                 }
             }

@@ -40,22 +40,24 @@ impl RawAddr {
     /// All zero: no address.
     pub const EMPTY: Self = Self([0; 28]);
 
-    /// `addr` as a socket of `family` wants it. A v6 address on a v4 socket becomes 0.0.0.0, which
+    /// `addr` as a socket of `family` wants it. A v6 address on a v4 socket becomes port 0, which
     /// the kernel refuses to send to.
     #[inline]
     #[must_use]
     pub fn encode(addr: &ClientAddr, family: Family) -> Self {
         let mut raw = Self::EMPTY;
-        raw.0[2..4].copy_from_slice(&addr.port().to_be_bytes());
+        let port = addr.port().to_be_bytes();
         match family {
             Family::V4 => {
                 raw.0[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
                 if addr.ip_bytes()[..12] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF] {
+                    raw.0[2..4].copy_from_slice(&port);
                     raw.0[4..8].copy_from_slice(&addr.ip_bytes()[12..]);
                 }
             }
             Family::V6 => {
                 raw.0[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+                raw.0[2..4].copy_from_slice(&port);
                 raw.0[8..24].copy_from_slice(addr.ip_bytes());
                 raw.0[24..28].copy_from_slice(&addr.scope().to_ne_bytes());
             }
@@ -174,7 +176,7 @@ mod tests {
     fn a_v6_address_on_a_v4_socket_goes_nowhere() {
         let addr = ClientAddr::from("[2001:db8::7]:1".parse::<SocketAddr>().unwrap());
         let raw = RawAddr::encode(&addr, Family::V4);
-        assert_eq!(raw.as_bytes()[4..8], [0; 4]);
+        assert_eq!(raw.as_bytes()[2..8], [0; 6]);
     }
 
     #[test]

@@ -112,7 +112,8 @@ impl Outbox {
             segment if segment > 0 && total > segment => (segment, total.div_ceil(segment)),
             _ => (total, 1),
         };
-        let too_long = total > DATAGRAM_MAX || datagrams > SEGMENTS_MAX;
+        let slices = send.end - send.first;
+        let too_long = total > DATAGRAM_MAX || slices.max(datagrams) > SEGMENTS_MAX;
         let no_route = send.to.port() == 0 || mischief.unreachable.contains(&send.to);
         let outcome = if too_long || no_route {
             Outcome::Failed

@@ -1,0 +1,317 @@
+//! One script, three back ends, one result: nothing above `Io` can tell which one it runs on.
+//!
+//! Every conversation here is held over io_uring, over recvmmsg/sendmmsg, and over the network in
+//! memory. The first half talks to a shard; the second half to the back end itself, through the contract
+//! of `elara_shards::io`.
+
+mod support;
+
+use elara_core::ClientAddr;
+use elara_shards::io::{Io, Slice, Train, Wait};
+use elara_shards::{Counters, Verdict};
+use support::frames::{frame, frame_of};
+use support::room::{InMemory, OverSyscall, OverUring, Place, Room};
+
+macro_rules! on_every_back_end {
+    ($($(#[$doc:meta])* fn $name:ident<$place:ident>() $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            $(#[$doc])*
+            fn conversation<$place: Place>() $body
+
+            #[test]
+            fn over_uring() { conversation::<OverUring>() }
+
+            #[test]
+            fn over_syscall() { conversation::<OverSyscall>() }
+
+            #[test]
+            fn over_memory() { conversation::<InMemory>() }
+        }
+    )*};
+}
+
+const ROOM: u64 = 0x1111;
+const OTHER: u64 = 0x2222;
+
+/// Everybody says hello, so that everybody is known; what was heard of it is forgotten.
+fn introduce<P: Place>(room: &mut Room<P>, session: u64, peers: std::ops::Range<usize>) {
+    for peer in peers.clone() {
+        room.say(peer, &frame(session, peer as u64, b"hello"));
+        room.settle();
+    }
+    for peer in peers {
+        room.heard(peer);
+    }
+}
+
+fn refusals(counters: &Counters) -> Vec<(Verdict, u64)> {
+    Verdict::ALL
+        .iter()
+        .filter(|verdict| verdict.is_refusal() && counters.of(**verdict) > 0)
+        .map(|verdict| (*verdict, counters.of(*verdict)))
+        .collect()
+}
+
+on_every_back_end! {
+    fn everyone_else_hears_the_bytes_that_were_said<P>() {
+        let mut room = Room::<P>::new(4);
+        introduce(&mut room, ROOM, 0..3);
+        introduce(&mut room, OTHER, 3..4);
+        let said = frame(ROOM, 0, b"good morning");
+        room.say(0, &said);
+        assert_eq!(room.heard(1), [said.clone()]);
+        assert_eq!(room.heard(2), [said]);
+        assert_eq!(room.heard(0), Vec::<Vec<u8>>::new(), "nobody hears themselves");
+        assert_eq!(room.heard(3), Vec::<Vec<u8>>::new(), "another session hears nothing");
+        let counters = room.settle();
+        assert!(counters.balanced(), "{counters:?}");
+        assert_eq!((counters.sessions, counters.participants), (2, 4));
+        assert_eq!(counters.of(Verdict::Alone), 2, "the first of each session spoke to nobody");
+        assert_eq!((counters.of(Verdict::Forwarded), counters.egress.sent), (3, 1 + 2 + 2));
+    }
+
+    fn a_burst_stays_whole_and_in_order<P>() {
+        let mut room = Room::<P>::new(3);
+        introduce(&mut room, ROOM, 0..3);
+        let burst: Vec<Vec<u8>> = (0..200).map(|n| frame_of(ROOM, 0, 120, n)).collect();
+        for said in &burst {
+            room.say(0, said);
+        }
+        assert_eq!(room.heard(1), burst);
+        assert_eq!(room.heard(2), burst);
+        assert!(room.settle().balanced());
+    }
+
+    fn a_train_is_split_in_place<P>() {
+        let mut room = Room::<P>::new(3);
+        introduce(&mut room, ROOM, 0..3);
+        let mut burst: Vec<Vec<u8>> = (0..10).map(|n| frame_of(ROOM, 0, 1_200, n)).collect();
+        burst.push(frame_of(ROOM, 0, 700, 99));
+        room.say_train(0, &burst.concat(), 1_200);
+        assert_eq!(room.heard(1), burst);
+        assert_eq!(room.heard(2), burst);
+        let counters = room.settle();
+        assert_eq!(counters.of(Verdict::Forwarded), 2 + 11);
+        assert!(counters.trains < counters.datagrams, "it came as a train: {counters:?}");
+        assert!(counters.balanced());
+    }
+
+    fn a_train_may_carry_what_must_be_refused<P>() {
+        let mut room = Room::<P>::new(2);
+        introduce(&mut room, ROOM, 0..2);
+        let (good, mut bad) = (frame_of(ROOM, 0, 100, 1), frame_of(ROOM, 0, 100, 2));
+        bad[20] = 9;
+        room.say_train(0, &[&good[..], &bad, &good, &good[..45]].concat(), 100);
+        assert_eq!(room.heard(1), [good.clone(), good]);
+        let counters = room.settle();
+        assert_eq!(refusals(&counters), [(Verdict::Runt, 1), (Verdict::BadClass, 1)]);
+        assert!(counters.balanced());
+    }
+
+    fn odd_but_legal_frames_pass_unchanged<P>() {
+        let mut room = Room::<P>::new(2);
+        introduce(&mut room, ROOM, 0..2);
+        let mut longest = frame_of(ROOM, 0, 1_400, 0xEE);
+        longest[1] = 0xFF; // every flag
+        longest[21] = 0x77; // a profile nobody knows
+        longest[2] = 60; // TLVs of types nobody knows
+        longest[0] = 0x02; // the reserved suite
+        let shortest = frame(ROOM, 0, b"");
+        room.say(0, &longest);
+        room.say(0, &shortest);
+        assert_eq!(room.heard(1), [longest, shortest]);
+    }
+
+    fn every_refusal_has_its_name<P>() {
+        let mut room = Room::<P>::new(2);
+        introduce(&mut room, ROOM, 0..2);
+        let mangled = |at: usize, byte: u8| {
+            let mut bytes = frame(ROOM, 0, b"words");
+            bytes[at] = byte;
+            bytes
+        };
+        let mut stun = vec![0; 20];
+        stun[4..8].copy_from_slice(&[0x21, 0x12, 0xA4, 0x42]);
+        let said = [
+            (Verdict::Runt, vec![]),
+            (Verdict::Runt, vec![0; 45]),
+            (Verdict::TooLong, frame_of(ROOM, 0, 1_401, 0)),
+            (Verdict::TooLong, frame_of(ROOM, 0, 60_000, 0)),
+            (Verdict::Unrecognised, mangled(0, 0x03)),
+            (Verdict::Unrecognised, mangled(0, 0x80)),
+            (Verdict::V1Closed, mangled(0, 0x11)),
+            (Verdict::V1Closed, mangled(0, 0x13)),
+            (Verdict::StunClosed, stun),
+            (Verdict::TurnClosed, vec![0x40, 0, 0, 0]),
+            (Verdict::BadHeaderLength, mangled(2, 29)),
+            (Verdict::BadHeaderLength, mangled(2, 40)),
+            (Verdict::BadClass, mangled(20, 0xF0)),
+            (Verdict::ReservedSession, frame(0x7_42A4_1221, 0, b"!")),
+        ];
+        for (verdict, bytes) in &said {
+            let before = room.settle();
+            room.say(0, bytes);
+            let after = room.settle();
+            assert_eq!(after.of(*verdict), before.of(*verdict) + 1, "{verdict:?}");
+            assert_eq!(after.datagrams, before.datagrams + 1);
+            assert!(after.balanced());
+        }
+        assert_eq!(room.heard(1), Vec::<Vec<u8>>::new(), "nothing refused reaches anyone");
+    }
+
+    fn a_closed_door_refuses_and_keeps_nothing<P>() {
+        let mut config = support::room::open_config();
+        config.v0.as_mut().unwrap().open = vec!["192.0.2.0/24".parse().unwrap()];
+        let mut room = Room::<P>::with(1, config);
+        room.say(0, &frame(ROOM, 0, b"hello"));
+        let counters = room.settle();
+        assert_eq!(refusals(&counters), [(Verdict::V0Closed, 1)]);
+        assert_eq!((counters.sessions, counters.participants), (0, 0));
+    }
+
+    fn a_session_of_another_shard_is_stray<P>() {
+        let mut config = support::room::open_config();
+        (config.index, config.shards) = (1, 2);
+        let mut room = Room::<P>::with(1, config);
+        for session in 1..=20 {
+            room.say(0, &frame(session, 0, b"hello"));
+        }
+        let counters = room.settle();
+        let ours = (1..=20)
+            .filter(|id| elara_shards::steer::shard_of(elara_core::SessionId(*id), 2) == 1)
+            .count() as u64;
+        assert_eq!(refusals(&counters), [(Verdict::Stray, 20 - ours)]);
+        assert_eq!(counters.of(Verdict::Alone), ours);
+    }
+
+    fn a_full_session_takes_nobody_in<P>() {
+        let mut config = support::room::open_config();
+        config.max_peers = 2;
+        let mut room = Room::<P>::with(3, config);
+        introduce(&mut room, ROOM, 0..2);
+        room.say(2, &frame(ROOM, 2, b"let me in"));
+        let counters = room.settle();
+        assert_eq!(refusals(&counters), [(Verdict::SessionFull, 1)]);
+        assert_eq!(room.heard(0), Vec::<Vec<u8>>::new());
+    }
+
+    fn whoever_moves_is_heard_and_hears_at_the_new_address<P>() {
+        let mut room = Room::<P>::new(2);
+        introduce(&mut room, ROOM, 0..2);
+        room.place.rebind(1);
+        let moved = frame(ROOM, 1, b"I have moved");
+        room.say(1, &moved);
+        assert_eq!(room.heard(0), [moved]);
+        let said = frame(ROOM, 0, b"welcome");
+        room.say(0, &said);
+        assert_eq!(room.heard(1), [said]);
+        let counters = room.settle();
+        assert_eq!((counters.moved, counters.participants), (1, 2));
+    }
+}
+
+/// What has arrived at a bare back end, datagram by datagram, all in one cycle.
+fn arrived<I: Io>(io: &mut I) -> Vec<(ClientAddr, Slice)> {
+    io.enter(Wait::No).unwrap();
+    io.now();
+    std::iter::from_fn(|| io.receive())
+        .flat_map(|train: Train| train.datagrams().map(move |slice| (train.from, slice)))
+        .collect()
+}
+
+on_every_back_end! {
+    fn slices_read_as_they_were_sent_and_name_their_sender<P>() {
+        let (mut place, mut io) = P::new(2);
+        place.send(&mut io, 0, b"one", 0);
+        place.send(&mut io, 1, b"two", 0);
+        place.send(&mut io, 0, b"", 0);
+        let arrived = arrived(&mut io);
+        let said: Vec<_> = arrived.iter().map(|(from, slice)| (*from, io.bytes(*slice))).collect();
+        let (alice, bob) = (place.addr(0), place.addr(1));
+        assert_eq!(said, [(alice, &b"one"[..]), (bob, b"two"), (alice, b"")]);
+    }
+
+    fn several_slices_make_one_datagram<P>() {
+        let (mut place, mut io) = P::new(2);
+        place.send(&mut io, 0, b"bundled", 0);
+        place.send(&mut io, 0, b", but not copied", 0);
+        let slices: Vec<Slice> = arrived(&mut io).into_iter().map(|(_, slice)| slice).collect();
+        io.send(&place.addr(1), &slices, 0);
+        io.enter(Wait::No).unwrap();
+        assert_eq!(place.heard(&mut io, 1), [b"bundled, but not copied".to_vec()]);
+        let egress = io.egress();
+        assert_eq!((egress.sent, egress.bytes), (1, 23));
+    }
+
+    fn one_gathered_send_makes_many_datagrams<P>() {
+        let (mut place, mut io) = P::new(2);
+        let burst: Vec<Vec<u8>> = (0..9).map(|n| vec![n; if n == 8 { 70 } else { 200 }]).collect();
+        for said in &burst {
+            place.send(&mut io, 0, said, 0);
+        }
+        let slices: Vec<Slice> = arrived(&mut io).into_iter().map(|(_, slice)| slice).collect();
+        io.send(&place.addr(1), &slices, 200);
+        io.send(&place.addr(1), &slices[..1], 200);
+        io.enter(Wait::No).unwrap();
+        let mut expected = burst.clone();
+        expected.push(burst[0].clone());
+        assert_eq!(place.heard(&mut io, 1), expected);
+        let egress = io.egress();
+        assert_eq!((egress.sent, egress.bytes), (10, 8 * 200 + 70 + 200));
+    }
+
+    fn sends_leave_in_the_order_they_were_queued<P>() {
+        let (mut place, mut io) = P::new(2);
+        for round in 0..30 {
+            for n in 0..100u8 {
+                place.send(&mut io, 0, &[n], 0);
+            }
+            let slices: Vec<Slice> = arrived(&mut io).into_iter().map(|(_, slice)| slice).collect();
+            for pair in slices.chunks(2) {
+                // Single and gathered sends share one queue.
+                if round % 3 == 0 {
+                    io.send(&place.addr(1), pair, 1);
+                } else {
+                    pair.iter().for_each(|slice| io.send(&place.addr(1), &[*slice], 0));
+                }
+            }
+            io.enter(Wait::No).unwrap();
+            assert_eq!(place.heard(&mut io, 1).concat(), (0..100).collect::<Vec<u8>>());
+        }
+    }
+
+    fn what_cannot_be_sent_is_booked_and_stops_nobody<P>() {
+        let (mut place, mut io) = P::new(2);
+        place.send(&mut io, 0, &[7; 100], 0);
+        let slice = arrived(&mut io)[0].1;
+        io.send(&support::nowhere(), &[slice], 0);
+        // More slices than one send may have.
+        io.send(&place.addr(1), &[slice; 65], 0);
+        io.send(&place.addr(1), &[slice], 0);
+        io.enter(Wait::No).unwrap();
+        while io.receive().is_some() {}
+        assert_eq!(place.heard(&mut io, 1), [vec![7; 100]]);
+        let egress = io.egress();
+        assert_eq!((egress.sent, egress.failed, egress.bytes), (1, 2, 100));
+    }
+
+    fn buffers_come_back_for_ever<P>() {
+        let (mut place, mut io) = P::new(1);
+        let mut received = 0;
+        for _ in 0..40 {
+            for n in 0..100u8 {
+                place.send(&mut io, 0, &[n; 64], 0);
+            }
+            loop {
+                let now = arrived(&mut io).len();
+                received += now;
+                if now == 0 {
+                    break;
+                }
+            }
+        }
+        assert_eq!(received, 4_000);
+    }
+}

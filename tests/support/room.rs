@@ -1,0 +1,262 @@
+//! A room: one shard and a handful of peers around it, over any back end, on one thread.
+//!
+//! The test says something as a peer and lets the room settle: every datagram that is under way has then
+//! been received, forwarded and delivered. Loopback delivers within the sender's system call, so a
+//! room over real sockets needs neither threads nor waiting.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use elara_core::time::Instant;
+use elara_core::{Cidr, ClientAddr};
+use elara_shards::io::memory::{Capacity, Memory, Outcome};
+use elara_shards::io::syscall::Syscall;
+use elara_shards::io::uring::Uring;
+use elara_shards::mailbox::{Receiver, Sender, mailbox};
+use elara_shards::shard::V0Policy;
+use elara_shards::sys::message::Family;
+use elara_shards::sys::mmsg::SendBatch;
+use elara_shards::sys::wait::Bell;
+use elara_shards::{Command, Counters, Io, Report, Shard, ShardConfig, socket};
+
+/// How a back end is made and what is around it.
+pub trait Place {
+    /// The back end.
+    type Io: Io;
+
+    /// The back end's name, for messages.
+    const NAME: &'static str;
+
+    /// A place with `peers` peers.
+    fn new(peers: usize) -> (Self, Self::Io)
+    where
+        Self: Sized;
+
+    /// Peer `from` sends bytes to the relay: one datagram, or a train cut every `segment` bytes.
+    fn send(&mut self, io: &mut Self::Io, from: usize, bytes: &[u8], segment: u16);
+
+    /// What peer `to` has received since the last time, datagram by datagram.
+    fn heard(&mut self, io: &mut Self::Io, to: usize) -> Vec<Vec<u8>>;
+
+    /// The address the relay sees of a peer.
+    fn addr(&self, peer: usize) -> ClientAddr;
+
+    /// Gives a peer another address; what was on its way to the old one is lost.
+    fn rebind(&mut self, peer: usize);
+}
+
+/// A shard with peers around it.
+pub struct Room<P: Place> {
+    pub place: P,
+    pub shard: Shard<P::Io>,
+    commands: Sender<Command>,
+    reports: Receiver<Report>,
+}
+
+/// A config that opens v0 for everyone the tests can be.
+pub fn open_config() -> ShardConfig {
+    ShardConfig {
+        index: 0,
+        shards: 1,
+        max_peers: 100,
+        v0: Some(V0Policy { open: Cidr::PRIVATE.to_vec(), per_ip: 64 }),
+        hash_keys: (1, 2),
+    }
+}
+
+impl<P: Place> Room<P> {
+    pub fn new(peers: usize) -> Self {
+        Self::with(peers, open_config())
+    }
+
+    pub fn with(peers: usize, config: ShardConfig) -> Self {
+        let (place, io) = P::new(peers);
+        // The room cycles only when there is work, so nobody needs waking.
+        let bell = Arc::new(Bell::new().unwrap());
+        let (commands, inbox) = mailbox(64, bell.clone() as _);
+        let (outbox, reports) = mailbox(1 << 16, bell as _);
+        Self { place, shard: Shard::new(io, config, inbox, outbox), commands, reports }
+    }
+
+    /// Peer `from` says `bytes` in one datagram.
+    pub fn say(&mut self, from: usize, bytes: &[u8]) {
+        self.say_train(from, bytes, 0);
+    }
+
+    /// Peer `from` says several datagrams of `segment` bytes at once.
+    pub fn say_train(&mut self, from: usize, bytes: &[u8], segment: u16) {
+        self.place.send(self.shard.io(), from, bytes, segment);
+    }
+
+    /// One cycle. It waits when nothing is under way: say something first.
+    pub fn cycle(&mut self) {
+        self.shard.cycle().expect("the back end works");
+    }
+
+    /// Cycles until nothing is under way, and answers the counters.
+    pub fn settle(&mut self) -> Counters {
+        let mut before = None;
+        loop {
+            self.nudge();
+            self.cycle();
+            while self.reports.take().is_some() {}
+            let counters = self.shard.counters();
+            let now = (counters.datagrams, counters.egress);
+            if before.replace(now) == Some(now) {
+                return counters;
+            }
+        }
+    }
+
+    /// A command in the mailbox keeps the next cycle from waiting.
+    fn nudge(&mut self) {
+        self.commands.post(Command::Counters { ticket: 0 }).expect("there is room");
+    }
+
+    /// What a peer has received since the last time.
+    pub fn heard(&mut self, to: usize) -> Vec<Vec<u8>> {
+        self.settle();
+        self.place.heard(self.shard.io(), to)
+    }
+}
+
+/// A place made of real sockets on loopback.
+pub struct Loopback {
+    relay: SocketAddr,
+    peers: Vec<UdpSocket>,
+    batch: SendBatch,
+}
+
+impl Loopback {
+    fn around(peers: usize) -> (Self, UdpSocket) {
+        let relay = socket::bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
+        let place = Self {
+            relay: relay.local_addr().unwrap(),
+            peers: (0..peers).map(|_| peer()).collect(),
+            batch: SendBatch::new(1, 1, Family::V4),
+        };
+        (place, relay)
+    }
+
+    fn send(&mut self, from: usize, bytes: &[u8], segment: u16) {
+        let to = ClientAddr::from(self.relay);
+        let mut sending = self.batch.begin();
+        assert!(sending.push(Some(&to), [bytes], segment));
+        let egress = sending.flush(self.peers[from].as_fd());
+        assert_eq!(egress.busy + egress.failed, 0, "the test's own sending works");
+    }
+
+    fn heard(&self, to: usize) -> Vec<Vec<u8>> {
+        let mut buffer = [0; 65_536];
+        std::iter::from_fn(|| match self.peers[to].recv(&mut buffer) {
+            Ok(len) => Some(buffer[..len].to_vec()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
+            Err(error) => panic!("a peer's socket: {error}"),
+        })
+        .collect()
+    }
+
+    fn addr(&self, peer: usize) -> ClientAddr {
+        self.peers[peer].local_addr().unwrap().into()
+    }
+}
+
+fn peer() -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket
+}
+
+/// Loopback around the io_uring back end.
+pub struct OverUring(Loopback);
+
+/// Loopback around the system-call back end.
+pub struct OverSyscall(Loopback);
+
+macro_rules! loopback {
+    ($place:ident, $io:ident, $name:literal) => {
+        impl Place for $place {
+            type Io = $io;
+            const NAME: &'static str = $name;
+
+            fn new(peers: usize) -> (Self, $io) {
+                let (place, relay) = Loopback::around(peers);
+                (Self(place), $io::new(relay, &Bell::new().unwrap()).unwrap())
+            }
+
+            fn send(&mut self, _: &mut $io, from: usize, bytes: &[u8], segment: u16) {
+                self.0.send(from, bytes, segment);
+            }
+
+            fn heard(&mut self, _: &mut $io, to: usize) -> Vec<Vec<u8>> {
+                self.0.heard(to)
+            }
+
+            fn addr(&self, peer: usize) -> ClientAddr {
+                self.0.addr(peer)
+            }
+
+            fn rebind(&mut self, at: usize) {
+                self.0.peers[at] = peer();
+            }
+        }
+    };
+}
+
+loopback!(OverUring, Uring, "uring");
+loopback!(OverSyscall, Syscall, "syscall");
+
+/// A place in memory: no kernel at all.
+pub struct InMemory {
+    addrs: Vec<ClientAddr>,
+    /// What has left the relay, and for whom.
+    delivered: Vec<(ClientAddr, Vec<u8>)>,
+    ports: u16,
+}
+
+impl InMemory {
+    fn fresh(&mut self) -> ClientAddr {
+        self.ports += 1;
+        ClientAddr::from((Ipv4Addr::LOCALHOST, self.ports))
+    }
+}
+
+impl Place for InMemory {
+    type Io = Memory;
+    const NAME: &'static str = "memory";
+
+    fn new(peers: usize) -> (Self, Memory) {
+        let mut place = Self { addrs: Vec::new(), delivered: Vec::new(), ports: 1_000 };
+        place.addrs = (0..peers).map(|_| place.fresh()).collect();
+        let mut io = Memory::new(Capacity::default(), 1, Instant::ZERO);
+        io.mischief().unreachable = vec![super::nowhere()];
+        (place, io)
+    }
+
+    fn send(&mut self, io: &mut Memory, from: usize, bytes: &[u8], segment: u16) {
+        let step = if segment == 0 { bytes.len().max(1) } else { usize::from(segment) };
+        if bytes.is_empty() {
+            assert!(io.deliver(&self.addrs[from], bytes));
+        }
+        for datagram in bytes.chunks(step) {
+            assert!(io.deliver(&self.addrs[from], datagram), "the receive queue has room");
+        }
+    }
+
+    fn heard(&mut self, io: &mut Memory, to: usize) -> Vec<Vec<u8>> {
+        let sent = io.sent().filter(|sent| sent.outcome == Outcome::Sent);
+        self.delivered.extend(sent.map(|sent| (sent.to, sent.bytes.to_vec())));
+        io.clear_sent();
+        let addr = self.addrs[to];
+        self.delivered.extract_if(.., |(to, _)| *to == addr).map(|(_, bytes)| bytes).collect()
+    }
+
+    fn addr(&self, peer: usize) -> ClientAddr {
+        self.addrs[peer]
+    }
+
+    fn rebind(&mut self, peer: usize) {
+        self.addrs[peer] = self.fresh();
+    }
+}
