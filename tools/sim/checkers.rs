@@ -33,6 +33,8 @@ pub struct Step<'a> {
     pub before: Instant,
     /// What the shard was handed, in order.
     pub heard: Vec<Heard<'a>>,
+    /// In how many messages that came.
+    pub trains: u64,
     /// What it sent, in order, whatever became of it.
     pub sent: Vec<Copied<'a>>,
     /// What it counted until the cycle before.

@@ -47,6 +47,7 @@ faults! {
     Impersonated = "frames in another's name",
     Crowded = "frames of crowds",
     Multiplexed = "frames of many nodes from one address",
+    Flooded = "frames of floods, each of a session of its own",
     Outsider = "frames from closed addresses",
     Junk = "datagrams that are no frames",
     Stalled = "stalls of a shard",

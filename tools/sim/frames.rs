@@ -101,37 +101,47 @@ pub(crate) fn flip(datagram: &mut [u8], random: &mut impl Random) {
     }
 }
 
-/// Writes a datagram that is not a frame for this relay, of a kind `random` picks: each way of being
-/// wrong that section 2 of the wire knows, and noise.
+/// Writes a datagram that is no frame for this relay, or only just one, of a kind `random` picks: each
+/// way of being wrong that the wire knows, often by one, and noise.
 pub(crate) fn write_junk(junk: &mut Vec<u8>, session: SessionId, random: &mut impl Random) {
     let len = 46 + random.below(400) as usize;
     let node = NodeId(random.next_u64());
     write_anonymous(junk, session, node, len, random);
-    match random.below(14) {
+    match random.below(16) {
         0 => junk.clear(),
-        1 => junk.truncate(random.below(V0_FRAME_MIN as u64) as usize),
-        2 => fill(junk, V0_FRAME_MAX + 1 + random.below(600) as usize, random),
+        1 => junk.truncate(V0_FRAME_MIN - 1 - near(V0_FRAME_MIN - 1, random)),
+        2 => fill(junk, V0_FRAME_MAX + 1 + near(600, random), random),
         3 => write_stun(junk, random.below(8) as usize * 4),
         4 => write_stun(junk, 1 + random.below(20) as usize),
         5 => junk[0] = 0x10 + random.below(4) as u8,
         6 => junk[0] = 0x40 + random.below(16) as u8,
         7 => junk[0] = 0x14 + random.below(44) as u8,
         8 => junk[0] = 0x50 + random.below(176) as u8,
-        9 => junk[0] = 0x03 + random.below(13) as u8,
+        9 => junk[0] = 0x03 + near(13, random) as u8,
         10 => {
             let header_len = match random.chance(500_000) {
-                true => random.below(HEADER_LEN as u64) as u16,
-                false => (len - TAG_LEN) as u16 + 1 + random.below(2_000) as u16,
+                true => HEADER_LEN - 1 - near(HEADER_LEN - 1, random),
+                false => len - TAG_LEN + 1 + near(2_000, random),
             };
-            junk[2..4].copy_from_slice(&header_len.to_le_bytes());
+            junk[2..4].copy_from_slice(&(header_len as u16).to_le_bytes());
         }
-        11 => junk[20] = 5 + random.below(251) as u8,
+        11 => junk[20] = 5 + near(251, random) as u8,
         12 => junk[4..8].copy_from_slice(&[0x21, 0x12, 0xA4, 0x42]),
+        // Two that are frames, just so: as long as may be, and all header.
+        13 => {
+            fill(junk, V0_FRAME_MAX, random);
+        }
+        14 => junk[2..4].copy_from_slice(&((len - TAG_LEN) as u16).to_le_bytes()),
         _ => {
             junk.clear();
             fill(junk, random.below(1_600) as usize, random);
         }
     }
+}
+
+/// A number below `bound`; every other time 0, because bugs live at the wall.
+fn near(bound: usize, random: &mut impl Random) -> usize {
+    if random.chance(500_000) { 0 } else { random.below(bound as u64) as usize }
 }
 
 /// A STUN binding request whose attributes take `attributes` bytes; sound when that is a multiple of four.

@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use elara_core::limits::CYCLE_TRAINS_MAX;
 use elara_core::time::{Instant, Span};
 use elara_core::{ClientAddr, SessionId};
 use elara_shards::command::{Command, Report};
@@ -57,6 +58,8 @@ pub(crate) struct Lane {
     patrol: Instant,
     begin: Instant,
     spins: u32,
+    /// The last cycle spent its whole budget; the next must not sleep.
+    overran: bool,
     /// The cycle that is scheduled; an older token is a wake-up that was overtaken.
     pub(crate) token: u32,
     pub(crate) wake_at: Option<Instant>,
@@ -91,6 +94,7 @@ impl Lane {
             patrol: now,
             begin: now,
             spins: 0,
+            overran: false,
             token: 0,
             wake_at: None,
             stalled_until: Instant::ZERO,
@@ -170,7 +174,9 @@ impl Lane {
             }
         }
         let (before, counted) = (self.last, self.counted);
-        let step = Step { at: now, before, heard, sent, counted, counters, model: &self.model };
+        let trains = memory.handed().len() as u64;
+        let step =
+            Step { at: now, before, heard, trains, sent, counted, counters, model: &self.model };
         for (name, law) in LAWS {
             law(&step).map_err(|broken| (name, broken))?;
         }
@@ -200,6 +206,10 @@ impl Lane {
         if self.spins > SPINS_MAX {
             return Err(("clock", "it finds nothing to do, and never sleeps".to_owned()));
         }
+        if self.overran && memory.asked() != Wait::No {
+            return Err(("clock", "it would have slept with datagrams waiting".to_owned()));
+        }
+        self.overran = memory.handed().len() >= CYCLE_TRAINS_MAX;
         if now >= self.patrol {
             self.patrol = now + PATROL;
             let ending = checkers::ending::check_overdue(&self.model, now);

@@ -199,19 +199,25 @@ impl Model {
         self.find(session, node).is_some_and(|member| now.since(member.heard) >= patience)
     }
 
+    /// Whether this participant should have been forgotten by now.
+    #[must_use]
+    pub fn is_overdue(&self, session: SessionId, node: NodeId, now: Instant) -> bool {
+        let (Some(home), Some(member)) = (self.sessions.get(&session), self.find(session, node))
+        else {
+            return false;
+        };
+        let due = match home.members.len() {
+            1 => (member.heard + LONELINESS).max(home.alone_since),
+            _ => member.heard + SILENCE,
+        };
+        now > due + LATE
+    }
+
     /// Someone who should have been forgotten by now.
     #[must_use]
     pub fn overdue(&self, now: Instant) -> Option<(SessionId, NodeId)> {
-        let (session, node, _) = self.everyone().find(|(session, _, member)| {
-            let due = match self.sessions.get(session) {
-                Some(home) if home.members.len() == 1 => {
-                    (member.heard + LONELINESS).max(home.alone_since)
-                }
-                _ => member.heard + SILENCE,
-            };
-            now > due + LATE
-        })?;
-        Some((session, node))
+        let mut everyone = self.everyone().map(|(session, node, _)| (session, node));
+        everyone.find(|(session, node)| self.is_overdue(*session, *node, now))
     }
 
     /// The participant `node` of `session`.

@@ -11,8 +11,8 @@ use crate::network::Link;
 
 /// The blocks v0 is open for.
 const OPEN: [&str; 4] = ["127.0.0.0/8", "10.0.0.0/8", "fd00::/8", "fe80::/10"];
-/// How large sessions are: most small, some with one participant, one large.
-const SIZES: [u64; 8] = [1, 1, 2, 2, 3, 4, 7, 16];
+/// How large sessions are: most small, some with one participant, some large.
+const SIZES: [u64; 10] = [1, 1, 2, 2, 3, 4, 5, 8, 16, 30];
 
 /// The world as it begins.
 pub(crate) struct Plan {
@@ -34,7 +34,7 @@ impl Plan {
         let (chosen, max_peers, per_ip) =
             (pick(&[1, 1, 2, 3, 4]), pick(&[3, 8, 24, 1_000]), pick(&[2, 4, 8, 64, 64]));
         let capacity = Capacity {
-            buffers: pick(&[64, 128]),
+            buffers: pick(&[64, 256, 512]),
             queue_datagrams: 1_024,
             queue_bytes: 1 << 20,
             send_queue: pick(&[8, 64, 1_024]),

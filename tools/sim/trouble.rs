@@ -55,7 +55,7 @@ impl World<'_> {
             return;
         }
         let who = self.random.below(self.plan.cast.len() as u64) as usize;
-        match self.random.below(18) {
+        match self.random.below(19) {
             0 | 1 => self.roam(who),
             2 => self.swap(who),
             3 => self.take_over(who),
@@ -69,6 +69,7 @@ impl World<'_> {
             13 | 14 => self.junk(who),
             15 => self.stall(),
             16 => self.wake_for_nothing(),
+            17 => self.flood(),
             _ => self.restart(),
         }
         let span = Span::from_millis(5 + self.random.below(150));
@@ -227,6 +228,29 @@ impl World<'_> {
             let session = self.some_session();
             let node = NodeId(self.random.below(4));
             frames::write_anonymous(&mut self.frame, session, node, 120, &mut self.random);
+            self.send_strange(from);
+        }
+    }
+
+    /// More strangers at once than a cycle takes in, each opening a session, so that more of them fall
+    /// due at once than a cycle forgets.
+    fn flood(&mut self) {
+        // Rarely: half a thousand sessions stay for ten seconds.
+        if !self.random.chance(100_000) {
+            return;
+        }
+        let size = 300 + self.random.below(400);
+        self.note("a flood comes", size);
+        self.faults.add(Fault::Flooded, size);
+        let span = Span::from_millis(20);
+        for lane in &mut self.lanes {
+            lane.stalled_until = self.now + span;
+        }
+        for _ in 0..size {
+            let from = Place::Loopback.at(self.fresh_port());
+            let session = SessionId(self.random.next_u64());
+            let node = NodeId(self.random.next_u64());
+            frames::write_anonymous(&mut self.frame, session, node, 60, &mut self.random);
             self.send_strange(from);
         }
     }

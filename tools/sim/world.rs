@@ -95,6 +95,7 @@ pub(crate) struct World<'a> {
     pub(crate) stranger: Link,
     pub(crate) faults: Faults,
     pub(crate) stormy: bool,
+    quiet: bool,
     events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
     /// Events so far: equal times keep their order.
     count: u64,
@@ -142,6 +143,7 @@ impl<'a> World<'a> {
             stranger: Link::clear(Span::from_millis(3)),
             faults: Faults::default(),
             stormy: false,
+            quiet: false,
             events: BinaryHeap::new(),
             count: 0,
             parcels: Vec::new(),
@@ -376,6 +378,10 @@ impl<'a> World<'a> {
 
     /// Control asks one shard about a session it may or may not have, and for its lists.
     fn ask(&mut self) {
+        // In the vigil and at night nothing but its own timers may wake a shard.
+        if self.quiet {
+            return;
+        }
         let lane = self.random.below(self.lanes.len() as u64) as usize;
         let known = self.plan.sessions.len() as u64;
         let session = match self.plan.sessions.get(self.random.below(known + 1) as usize) {
@@ -467,6 +473,7 @@ impl<'a> World<'a> {
     /// Three in ten give a sign of life now and then, the others none.
     fn begin_vigil(&mut self) {
         self.note("vigil", 0);
+        self.quiet = true;
         for who in 0..self.plan.cast.len() {
             self.hush(who);
             if self.random.chance(300_000) {

@@ -1,4 +1,7 @@
-//! Tables hold what they should and never more than they may; nothing is left unsaid.
+//! Tables hold what they should and never more than they may; a cycle takes in no more than its budget;
+//! nothing is left unsaid.
+
+use elara_core::limits::CYCLE_TRAINS_MAX;
 
 use super::{Broken, Step};
 
@@ -22,6 +25,9 @@ pub fn check(step: &Step<'_>) -> Result<(), Broken> {
     }
     if counters.notices_lost > 0 {
         return Err("notices were lost although somebody reads them".to_owned());
+    }
+    if step.trains > CYCLE_TRAINS_MAX as u64 {
+        return Err(format!("{} trains in one cycle are more than its budget", step.trains));
     }
     if step.heard.is_empty() {
         return Ok(());

@@ -38,6 +38,9 @@ impl Notices {
         if !model.may_forget(session, node, now) {
             return Err(format!("it forgot node {node} of session {session}, which is not silent"));
         }
+        if model.is_overdue(session, node, now) {
+            return Err(format!("it forgot node {node} of session {session} too late"));
+        }
         let mut ended = Vec::new();
         model.forget(session, node, now, &mut ended);
         self.owe(&mut ended);
@@ -82,6 +85,7 @@ mod tests {
             Notice::Left { session: scenes::SESSION, node: scenes::BOB_ID, why: Why::Silent };
         let at = |secs| Instant::ZERO + Span::from_secs(secs);
         assert!(notices.said(left, &mut model.clone(), at(59)).is_err());
+        assert!(notices.said(left, &mut model.clone(), at(62)).is_err());
         assert_eq!(notices.said(left, &mut model, at(60)), Ok(()));
         assert!(notices.said(left, &mut model, at(61)).is_err(), "only once");
     }

@@ -40,6 +40,7 @@ pub(crate) fn quiet() -> Step<'static> {
         at: Instant::ZERO,
         before: Instant::ZERO,
         heard: Vec::new(),
+        trains: 0,
         sent: Vec::new(),
         counted: there,
         counters: Counters { cycles: 1, ..there },
@@ -53,12 +54,14 @@ pub(crate) fn two_frames_to_bob() -> Step<'static> {
     for (index, bytes) in FRAMES.into_iter().enumerate() {
         let digest = digest::of(bytes);
         let ruling = Ruling { verdict: Verdict::Forwarded, receivers: vec![BOB] };
+        step.trains += 1;
         step.heard.push(Heard { from: ALICE, bytes, digest, ruling, speaker: 0 });
         let source = Some(index);
         step.sent.push(Copied { to: BOB, bytes, digest, outcome: Outcome::Sent, source });
         let counters = &mut step.counters;
         counters.count(Verdict::Forwarded);
         counters.datagrams += 1;
+        counters.trains += 1;
         counters.copies += 1;
         counters.bytes += bytes.len() as u64;
         counters.egress.sent += 1;
