@@ -319,19 +319,32 @@ impl Sessions {
     /// no session is due. Call up to a bound per cycle: nothing is lost.
     pub fn expire(&mut self, now: Instant, tell: &mut impl FnMut(Notice)) -> bool {
         let Some(slot) = self.timers.expire(now) else { return false };
-        loop {
-            let members = &self.slots[slot as usize].members;
-            let patience = patience(members.len());
-            let Some(member) = members.iter().position(|m| now.since(m.seen) >= patience) else {
-                break;
-            };
-            self.forget(Seat { session: slot, member: member as u32 }, Why::Silent, now, tell);
+        // From the end: whoever takes a place that falls empty has been looked at already.
+        for member in (0..self.slots[slot as usize].members.len()).rev() {
+            self.forget_silent(slot, member, limits::V0_SILENCE, now, tell);
+        }
+        if self.slots[slot as usize].members.len() == 1 {
+            self.forget_silent(slot, 0, limits::V0_ALONE, now, tell);
         }
         let members = &self.slots[slot as usize].members;
         if let Some(oldest) = members.iter().map(|member| member.seen).min() {
-            self.timers.arm(slot, oldest + patience(members.len()));
+            let patience = if members.len() == 1 { limits::V0_ALONE } else { limits::V0_SILENCE };
+            self.timers.arm(slot, oldest + patience);
         }
         true
+    }
+
+    fn forget_silent(
+        &mut self,
+        slot: u32,
+        member: usize,
+        patience: Span,
+        now: Instant,
+        tell: &mut impl FnMut(Notice),
+    ) {
+        if now.since(self.slots[slot as usize].members[member].seen) >= patience {
+            self.forget(Seat { session: slot, member: member as u32 }, Why::Silent, now, tell);
+        }
     }
 
     /// When [`Sessions::expire`] may have work again; `None` while there is no session.
@@ -339,11 +352,6 @@ impl Sessions {
     pub fn next_expiry(&self) -> Option<Instant> {
         self.timers.next_tick()
     }
-}
-
-/// How long a participant of a session of `members` may be silent.
-const fn patience(members: usize) -> Span {
-    if members == 1 { limits::V0_ALONE } else { limits::V0_SILENCE }
 }
 
 fn count_ip(per_ip: &mut HashMap<[u8; 16], u32, Keyed>, addr: &ClientAddr) {

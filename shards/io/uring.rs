@@ -9,7 +9,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
 use elara_core::ClientAddr;
-use elara_core::limits::{RECEIVE_BUFFERS, SEND_QUEUE};
+use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE};
 use elara_core::time::Instant;
 
 use super::ledger::{Ledger, datagrams};
@@ -63,8 +63,12 @@ impl Uring {
         &self.socket
     }
 
-    /// Gives back what the last cycle read from, once its sends have left.
+    /// Gives back what the last cycle read from, once its sends have left. While the kernel cannot take
+    /// them (out of memory, say), the buffers stay: otherwise others' bytes would leave in their place.
     fn recycle(&mut self) {
+        if !self.ring.is_settled() {
+            return;
+        }
         for buffer in self.held.drain(..) {
             self.ring.recycle(buffer);
         }
@@ -140,8 +144,9 @@ impl Io for Uring {
         let count = datagrams(bytes, segment);
         self.ledger.queue(count, bytes as u64);
         let parts = slices.iter().map(|slice| (slice.buffer, slice.start, slice.len));
-        if self.ring.send(to, parts, segment) == 0 {
-            self.ledger.refuse(count, bytes as u64, false);
+        let possible = slices.len() <= SEGMENTS_MAX;
+        if !possible || !self.ring.send(to, parts, segment) {
+            self.ledger.refuse(count, bytes as u64, possible);
         }
     }
 

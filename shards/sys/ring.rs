@@ -149,41 +149,43 @@ impl Ring {
         unsafe { self.push(&entry) };
     }
 
-    /// Queues one send of `parts` (buffer, start, length), one after the other, to `to`, cut every
-    /// `segment` bytes when that is not 0. Submits what is queued first when there is no room.
-    /// Answers the datagrams queued; 0 when the parts cannot be sent at all (too many, or out of range).
+    /// Queues one send of at most `SEGMENTS_MAX` `parts` (buffer, start, length), one after the other, to
+    /// `to`, cut every `segment` bytes when that is not 0. Submits what is queued first when there is no
+    /// room. False when the kernel takes nothing at the moment, or a part lies in no buffer.
     #[inline]
+    #[must_use]
     pub fn send(
         &mut self,
         to: &ClientAddr,
         parts: impl ExactSizeIterator<Item = (u16, u32, u16)>,
         segment: u16,
-    ) -> u32 {
-        if parts.len() > SEGMENTS_MAX {
-            return 0;
-        }
+    ) -> bool {
         if self.sends.is_full(parts.len()) || self.ring.submission().is_full() {
             // An error here shows again at the next `wait`, which reports it.
             let _ = self.submit();
+            if self.sends.is_full(parts.len()) {
+                return false;
+            }
         }
-        let slot = self.sends.address(to);
         let first = self.sends.vectors_used;
         let mut total = 0;
         for (buffer, start, len) in parts {
-            let Some(base) = self.pool.part(buffer, start, len) else { return 0 };
+            let Some(base) = self.pool.part(buffer, start, len) else { return false };
             total += u32::from(len);
             self.sends.vector(base, usize::from(len));
         }
+        let slot = self.sends.address(to);
         let datagrams = if segment == 0 { 1 } else { total.div_ceil(u32::from(segment)).max(1) };
-        let entry = self.sends.entry(slot, first, if datagrams > 1 { segment } else { 0 });
-        let entry = entry
+        let entry = self
+            .sends
+            .entry(slot, first, if datagrams > 1 { segment } else { 0 })
             .flags(squeue::Flags::SKIP_SUCCESS)
             .user_data(SEND | u64::from(datagrams) << TAG_BITS | u64::from(total) << 32);
         // SAFETY: the entry points at this slot's address and header and at parts of pool buffers, all
         // alive and unchanged until the kernel has taken it: `submit` and `wait` reset the slots only
         // after `io_uring_enter` has consumed the queue, and MSG_DONTWAIT ends every send in there.
         unsafe { self.push(&entry) };
-        datagrams
+        true
     }
 
     /// # Safety
@@ -236,6 +238,12 @@ impl Ring {
             self.sends.reset();
         }
         answer
+    }
+
+    /// Whether the kernel has taken everything that was queued: nothing points into a buffer any more.
+    #[must_use]
+    pub fn is_settled(&mut self) -> bool {
+        self.ring.submission().is_empty()
     }
 
     /// Whether the kernel has completions it has not posted yet: `submit` makes it post them.
