@@ -25,7 +25,7 @@ use crate::trace::{Event, Trace};
 const SLOTS: usize = 8_192;
 /// How long a shard takes to come around when it has work left.
 const AROUND: Span = Span::from_micros(20);
-/// Cycles in a row that find nothing and still ask for no sleep, before that is called a spin.
+/// Cycles in a row that find nothing, say nothing and still ask for no sleep, before that is a spin.
 const SPINS_MAX: u32 = 64;
 /// How often the whole model is searched for someone who is overdue.
 const PATROL: Span = Span::from_millis(250);
@@ -163,6 +163,7 @@ impl Lane {
         }
         self.notices.owe(&mut owed);
         while let Some(report) = self.reports.take() {
+            self.spins = 0;
             if let Report::Notice(notice) = report {
                 trace.add(at, Event::Noticed { shard: index, notice });
                 let said = self.notices.said(notice, &mut self.model, now);

@@ -236,7 +236,7 @@ impl World<'_> {
     /// due at once than a cycle forgets.
     fn flood(&mut self) {
         // Rarely: half a thousand sessions stay for ten seconds.
-        if !self.random.chance(100_000) {
+        if !self.random.chance(250_000) {
             return;
         }
         let size = 300 + self.random.below(400);
