@@ -136,7 +136,7 @@ impl ClientAddr {
     /// The IP address, IPv4 where it is mapped.
     #[must_use]
     pub const fn ip(&self) -> IpAddr {
-        Ipv6Addr::from_octets(self.ip).to_canonical()
+        Ipv6Addr::from_bits(u128::from_be_bytes(self.ip)).to_canonical()
     }
 
     /// The UDP port.

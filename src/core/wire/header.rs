@@ -116,7 +116,8 @@ impl Class {
     }
 }
 
-/// Why bytes are not a v0 frame. All of these are the sender's doing.
+/// Why bytes are not a v0 frame, or a frame's payload not a run of event blocks.
+/// All of these are the sender's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
     /// Shorter than a header and a tag.
@@ -133,6 +134,12 @@ pub enum Malformed {
     Class,
     /// A TLV's length reaches past the header's end.
     Extension,
+    /// A field of an event block reaches past the payload's end.
+    Event,
+    /// A version vector's length is not a multiple of sixteen bytes.
+    VersionVector,
+    /// A delta is not exactly one mutation: an unknown operation, cut short, or bytes left over.
+    Mutation,
 }
 
 impl Header {
@@ -152,7 +159,7 @@ impl Header {
         }
     }
 
-    /// The header at the beginning of `datagram`, in place; `None` when there are fewer than thirty bytes.
+    /// The header at the beginning of `datagram`, in place; `None` below thirty bytes.
     #[inline]
     #[must_use]
     pub fn peek(datagram: &[u8]) -> Option<&Self> {
