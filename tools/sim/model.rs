@@ -242,7 +242,7 @@ fn check_protocol(datagram: &[u8]) -> Result<(), Verdict> {
         && len >= 20
         && datagram[4..8] == 0x2112_A442_u32.to_be_bytes()
         && usize::from(datagram[2]) * 256 + usize::from(datagram[3]) == len - 20
-        && len % 4 == 0;
+        && len.is_multiple_of(4);
     if stun {
         return Err(Verdict::StunClosed);
     }

@@ -166,14 +166,14 @@ mod tests {
 
     #[test]
     fn each_impairment_happens_about_as_often_as_it_says() {
-        let mut link = Link::default();
-        link.impairment = Impairment {
+        let impairment = Impairment {
             loss: 500_000,
             reorder: 300_000,
             duplicate: 200_000,
             flip: 50_000,
             ..Impairment::default()
         };
+        let mut link = Link { impairment, ..Link::default() };
         let (arrivals, faults) = through(&mut link, 10_000);
         let about = |fault, expected: u64| {
             let seen = faults.of(fault);

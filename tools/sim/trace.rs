@@ -93,7 +93,7 @@ impl Event {
                     Notice::Moved { session, node, addr } => (4, session.0, node.0, of_addr(&addr)),
                     Notice::Left { session, node, why } => (5 + why as u64, session.0, node.0, 0),
                 };
-                [4 + (shard as u64) << 8, kind, session, node, addr]
+                [4 | (shard as u64) << 8, kind, session, node, addr]
             }
             Self::Handed { receiver, sender, number } => {
                 [5, u64::from(receiver), u64::from(sender), u64::from(number), 0]

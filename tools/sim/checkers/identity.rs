@@ -6,7 +6,7 @@ use super::{Broken, Step};
 /// When bytes leave that did not come in.
 pub fn check(step: &Step<'_>) -> Result<(), Broken> {
     for copy in &step.sent {
-        if !copy.source.is_some_and(|source| step.heard[source].bytes == copy.bytes) {
+        if copy.source.is_none_or(|source| step.heard[source].bytes != copy.bytes) {
             let (len, to) = (copy.bytes.len(), copy.to);
             return Err(format!("{len} bytes left to {to} that did not come in this cycle"));
         }
