@@ -31,7 +31,8 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Demo {
     /// How long it lasts, in seconds
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(2..=3_600))]
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u64).range(2..=3_600))]
     seconds: u64,
 }
 
