@@ -1,7 +1,8 @@
 //! The course of a run: when it storms, and what must be true when it does not.
 //!
 //! ```text
-//!   calm ─▶ storm ─▶ heal ─▶ +1 s census ─▶ +2 s verify ─▶ storm ─▶ ... ─▶ vigil (75 s) ─▶ night (73 s) ─▶ end
+//!   calm ─▶ storm ─▶ heal ─▶ +1 s census ─▶ +2 s verify ─▶ storm ─▶ ...
+//!      ─▶ vigil (75 s) ─▶ night (73 s) ─▶ end
 //! ```
 //! After each storm everyone live must hear each other. In the vigil some give a sign of life now and
 //! then and the others none; at night nobody does, and in the end nothing may be left.
