@@ -20,6 +20,7 @@ mod lane;
 pub mod model;
 pub mod network;
 mod plan;
+mod seasons;
 pub mod trace;
 mod trouble;
 mod world;

@@ -50,7 +50,8 @@ impl Healing {
                 }
                 if self.newest(receiver.participant, sender.participant) <= sender.first {
                     return Err(format!(
-                        "two seconds after the network healed, participant {} still hears nothing from {} in session {}",
+                        "two seconds after the network healed, participant {} still hears nothing \
+                         from {} in session {}",
                         receiver.participant, sender.participant, sender.session
                     ));
                 }

@@ -28,7 +28,8 @@ impl Once {
         *handed = handed.saturating_add(1);
         if *handed > allowed {
             return Err(format!(
-                "participant {receiver} got frame {number} of {sender} {handed} times, and the relay got it {allowed} times"
+                "participant {receiver} got frame {number} of {sender} {handed} times, \
+                 and the relay got it {allowed} times"
             ));
         }
         Ok(())
