@@ -4,8 +4,8 @@
 //! address, and forward each datagram byte for byte to all other participants of the session its
 //! header names.
 //!
-//! - **Open loop.** Senders follow an absolute schedule, whatever comes back. What is late is sent at once, and
-//!   latency is measured from when it was *due*, so a relay that stalls cannot hide it.
+//! - **Open loop.** Senders follow an absolute schedule, whatever comes back. What is late is sent at once,
+//!   and latency is measured from when it was *due*, so a relay that stalls cannot hide it.
 //! - **Exact.** Loss, repetition and order are known for each receiver and sender; every byte of every
 //!   delivery is checked.
 //! - **Honest.** The report says when the generator itself was the limit.

@@ -98,7 +98,8 @@ impl Stamp {
         (raw.sum.get() == stamp.sum(magic)).then_some(stamp)
     }
 
-    /// Each step is a bijection of what it mixes in, so no change of a single field goes unseen before the fold.
+    /// Each step is a bijection of what it mixes in, so no change of a single field goes unseen before
+    /// the fold.
     fn sum(&self, magic: u32) -> u32 {
         let words = [
             u64::from(magic) << 32 | u64::from(self.run),
