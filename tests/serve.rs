@@ -6,7 +6,6 @@ use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 
-use elara_runtime::Choice;
 use support::caller::{Caller, converse};
 use support::process::{Ended, Process};
 
@@ -72,10 +71,6 @@ fn it_says_what_runs_one_fact_a_line_and_in_plain_text() {
 #[test]
 fn two_participants_hear_each_other_on_every_back_end() {
     for io in ["syscall", "uring"] {
-        if io == "uring" && elara_shards::io::resolve(Choice::Uring).is_err() {
-            eprintln!("io_uring is not available here: nothing to test");
-            continue;
-        }
         let mut relay = serve(&["--dev", "--io", io]);
         let addr = relay.listening_on();
         let io_line = if io == "uring" { "io: io_uring" } else { "io: system calls" };
@@ -108,13 +103,35 @@ fn a_relay_that_is_closed_counts_what_it_refuses() {
 }
 
 #[test]
-fn auto_says_what_it_chose() {
+fn auto_takes_io_uring_where_there_is_one() {
     let mut relay = serve(&["--io", "auto"]);
     relay.listening_on();
-    let io = relay.line();
-    let fell_back = "io: system calls, because io_uring is not available: ";
-    assert!(io == "io: io_uring" || io.starts_with(fell_back), "{io}");
+    assert_eq!(relay.line(), "io: io_uring");
     stop(relay, "TERM");
+}
+
+#[test]
+fn auto_falls_back_where_io_uring_is_forbidden_and_says_why() {
+    let mut relay = Process::start_without_uring(&["serve", "--listen", "127.0.0.1:0", "--dev"]);
+    let addr = relay.listening_on();
+    let io = relay.line();
+    let why = "io: system calls, because io_uring is not available: ";
+    assert!(io.starts_with(why) && io.len() > why.len(), "{io}");
+    converse(&Caller::new(addr, 7, 1), &Caller::new(addr, 7, 2));
+    relay.line();
+    relay.line();
+    let last = stop(relay, "TERM");
+    assert_eq!(last[1], "datagrams in: 3 (forwarded 2, alone 1, refused 0)");
+}
+
+#[test]
+fn io_uring_asked_for_by_name_and_forbidden_is_one_sentence() {
+    let relay =
+        Process::start_without_uring(&["serve", "--listen", "127.0.0.1:0", "--io", "uring"]);
+    let Ended { status, stderr, .. } = relay.end();
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("io_uring"), "{stderr}");
 }
 
 #[test]

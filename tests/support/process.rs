@@ -6,6 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
+use elara_shards::sys::confine::without_uring;
+
 use super::caller::{PATIENCE, until};
 
 /// `elara` with these arguments, in this environment but for what would change its words.
@@ -34,7 +36,16 @@ pub struct Ended {
 
 impl Process {
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = elara(arguments).spawn().expect("the binary starts");
+        Self::spawn(&mut elara(arguments))
+    }
+
+    /// The same, where the kernel refuses io_uring as containers do.
+    pub fn start_without_uring(arguments: &[&str]) -> Self {
+        Self::spawn(without_uring(&mut elara(arguments)))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the binary starts");
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || {
