@@ -62,6 +62,16 @@ pub enum Report {
     },
     /// Something happened that control may want to know.
     Notice(Notice),
+    /// Notices that found no room, in the place where they would have stood.
+    Lost {
+        /// How many.
+        notices: u64,
+    },
+    /// The last report: the shard has obeyed [`Command::Stop`].
+    Stopped {
+        /// The counters it ended with.
+        counters: Box<Counters>,
+    },
 }
 
 /// One session in a listing.

@@ -113,12 +113,16 @@ struct Familiar {
 }
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
-    /// Every datagram of a train, in order.
+    /// Every datagram of a train, in order, until `counters.copies` has reached `wall`. Answers what is
+    /// left of the train then. At least one datagram is dealt with.
     #[inline]
-    pub fn handle_train(&mut self, train: &Train) {
+    pub fn handle_train(&mut self, train: &Train, wall: u64) -> Option<Train> {
         self.counters.trains += 1;
         let mut familiar = None;
-        for slice in train.datagrams() {
+        for (done, slice) in train.datagrams().enumerate() {
+            if done > 0 && self.counters.copies >= wall {
+                return train.rest(done);
+            }
             self.counters.datagrams += 1;
             self.counters.bytes += slice.len() as u64;
             let verdict = if train.truncated {
@@ -128,6 +132,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             };
             self.counters.count(verdict);
         }
+        None
     }
 
     #[inline]

@@ -130,6 +130,27 @@ impl Train {
     }
 }
 
+impl Train {
+    /// What is left of the train once `done` of its datagrams are dealt with; `None` when nothing is.
+    #[must_use]
+    pub fn rest(&self, done: usize) -> Option<Self> {
+        let step =
+            if self.segment == 0 { usize::from(u16::MAX) } else { usize::from(self.segment) };
+        let offset = done * step;
+        if done == 0 {
+            return Some(*self);
+        }
+        (offset < self.slice.len()).then(|| Self {
+            slice: Slice {
+                len: self.slice.len - offset as u16,
+                start: self.slice.start + offset as u32,
+                ..self.slice
+            },
+            ..*self
+        })
+    }
+}
+
 /// A source and a sink of datagrams, with a clock. See the module for the contract.
 pub trait Io {
     /// Hands queued sends to the kernel, takes back the buffers of the last cycle, and waits for a
@@ -144,6 +165,10 @@ pub trait Io {
 
     /// The next message that has arrived; `None` when there is no more for the moment.
     fn receive(&mut self) -> Option<Train>;
+
+    /// Gives back the rest of the train just received, for the next cycle: the next [`Io::receive`] after
+    /// the next [`Io::enter`] answers it, under new slices. At most one train a cycle, the last received.
+    fn put_back(&mut self, rest: Train);
 
     /// The bytes a slice names.
     fn bytes(&self, slice: Slice) -> &[u8];
@@ -160,6 +185,15 @@ pub trait Io {
 
     /// How often receiving stopped because every buffer was in use.
     fn starved(&self) -> u64;
+}
+
+/// Whether a receive error says that the socket itself is no good. Others tell of an earlier send of ours
+/// or of a moment without memory, and pass.
+fn is_lasting(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EBADF | libc::ENOTSOCK | libc::EINVAL | libc::EOPNOTSUPP | libc::EFAULT)
+    )
 }
 
 #[cfg(test)]
@@ -191,6 +225,18 @@ mod tests {
     fn an_empty_datagram_is_one_datagram() {
         assert_eq!(cut(0, 0), [(100, 0)]);
         assert_eq!(cut(0, 120), [(100, 0)]);
+    }
+
+    #[test]
+    fn the_rest_of_a_train_is_what_has_not_been_dealt_with() {
+        let whole = train(250, 120);
+        assert_eq!(whole.rest(0), Some(whole));
+        let rest = whole.rest(1).unwrap();
+        assert_eq!((rest.slice.start, rest.slice.len, rest.segment), (220, 130, 120));
+        assert_eq!(whole.rest(2).unwrap().slice.len, 10);
+        assert_eq!(whole.rest(3), None);
+        assert_eq!(train(120, 0).rest(1), None);
+        assert_eq!(train(0, 0).rest(1), None);
     }
 
     #[test]

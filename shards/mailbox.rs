@@ -28,6 +28,7 @@ pub fn mailbox<T>(slots: usize, wake: Arc<dyn Wake>) -> (Sender<T>, Receiver<T>)
     let shared = Arc::new(Shared {
         queue: ArrayQueue::new(slots),
         asleep: CachePadded::new(AtomicBool::new(false)),
+        gone: AtomicBool::new(false),
         wake,
     });
     (Sender(Arc::clone(&shared)), Receiver(shared))
@@ -36,6 +37,8 @@ pub fn mailbox<T>(slots: usize, wake: Arc<dyn Wake>) -> (Sender<T>, Receiver<T>)
 struct Shared<T> {
     queue: ArrayQueue<T>,
     asleep: CachePadded<AtomicBool>,
+    /// The reader is gone: nothing posted will ever be read.
+    gone: AtomicBool,
     wake: Arc<dyn Wake>,
 }
 
@@ -46,11 +49,15 @@ pub struct Sender<T>(Arc<Shared<T>>);
 pub struct Receiver<T>(Arc<Shared<T>>);
 
 impl<T> Sender<T> {
-    /// Posts a message and wakes the reader if it sleeps.
+    /// Posts a message and wakes the reader if it sleeps. When the reader is gone for good, the message goes
+    /// the same way.
     ///
     /// # Errors
     /// Gives the message back when the mailbox is full.
     pub fn post(&self, message: T) -> Result<(), T> {
+        if self.0.gone.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         self.0.queue.push(message)?;
         fence(Ordering::SeqCst);
         if self.0.asleep.load(Ordering::Relaxed) && self.0.asleep.swap(false, Ordering::AcqRel) {
@@ -62,7 +69,25 @@ impl<T> Sender<T> {
     /// Whether a message posted at this moment would come back.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.0.queue.is_full()
+        self.0.queue.is_full() && !self.0.gone.load(Ordering::Relaxed)
+    }
+
+    /// Messages that wait to be read.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.queue.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.queue.is_empty()
+    }
+
+    /// Messages there is room for in all.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.0.queue.capacity()
     }
 }
 
@@ -105,6 +130,12 @@ impl<T> Receiver<T> {
     }
 }
 
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.0.gone.store(true, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
@@ -129,6 +160,16 @@ mod tests {
         assert_eq!(sender.post(3), Err(3));
         assert_eq!(receiver.take(), Some(1));
         assert_eq!(sender.post(3), Ok(()));
+    }
+
+    #[test]
+    fn a_mailbox_nobody_reads_is_never_full() {
+        let (sender, receiver) = mailbox(1, Arc::new(Bell::default()));
+        sender.post(1).unwrap();
+        assert!(sender.is_full());
+        drop(receiver);
+        assert!(!sender.is_full());
+        assert_eq!(sender.post(2), Ok(()));
     }
 
     #[test]

@@ -254,6 +254,7 @@ impl Sessions {
             }
         };
         self.by_id.insert(id, slot);
+        self.timers.skip_to(now);
         self.timers.arm(slot, now + limits::V0_ALONE);
         tell(Notice::SessionOpened { session: id });
         slot
@@ -315,13 +316,25 @@ impl Sessions {
         }
     }
 
-    /// Looks at one session whose time has come and forgets who has been silent too long. False when
-    /// no session is due. Call up to a bound per cycle: nothing is lost.
-    pub fn expire(&mut self, now: Instant, tell: &mut impl FnMut(Notice)) -> bool {
+    /// Looks at one session whose time has come and forgets who has been silent too long. Takes one from
+    /// `budget`, and one more for each participant forgotten; a session that is not done with when the
+    /// budget is spent is due again at once. False when no session is due.
+    pub fn expire(
+        &mut self,
+        now: Instant,
+        budget: &mut usize,
+        tell: &mut impl FnMut(Notice),
+    ) -> bool {
         let Some(slot) = self.timers.expire(now) else { return false };
+        *budget = budget.saturating_sub(1);
         // From the end: whoever takes a place that falls empty has been looked at already.
         for member in (0..self.slots[slot as usize].members.len()).rev() {
-            self.forget_silent(slot, member, limits::V0_SILENCE, now, tell);
+            if self.forget_silent(slot, member, limits::V0_SILENCE, now, tell) {
+                *budget = budget.saturating_sub(1);
+                if *budget == 0 {
+                    break;
+                }
+            }
         }
         if self.slots[slot as usize].members.len() == 1 {
             self.forget_silent(slot, 0, limits::V0_ALONE, now, tell);
@@ -341,10 +354,12 @@ impl Sessions {
         patience: Span,
         now: Instant,
         tell: &mut impl FnMut(Notice),
-    ) {
-        if now.since(self.slots[slot as usize].members[member].seen) >= patience {
+    ) -> bool {
+        let silent = now.since(self.slots[slot as usize].members[member].seen) >= patience;
+        if silent {
             self.forget(Seat { session: slot, member: member as u32 }, Why::Silent, now, tell);
         }
+        silent
     }
 
     /// When [`Sessions::expire`] may have work again; `None` while there is no session.

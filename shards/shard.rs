@@ -42,6 +42,9 @@ pub struct ShardConfig {
     pub hash_keys: (u64, u64),
 }
 
+/// Cycles a shard that is told to stop still makes for what is under way.
+const LAST_CYCLES: usize = 4;
+
 /// Whether to go on after a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -58,7 +61,7 @@ pub struct Shard<I> {
     sessions: Sessions,
     counters: Counters,
     commands: Receiver<Command>,
-    reports: Sender<Report>,
+    gazette: Gazette,
     now: Instant,
     /// The last cycle left datagrams behind.
     backlog: bool,
@@ -86,7 +89,7 @@ impl<I: Io> Shard<I> {
             rules: Rules { index: config.index, shards: config.shards, v0: config.v0 },
             counters: Counters::default(),
             commands,
-            reports,
+            gazette: Gazette { reports, lost: 0, unsaid: 0 },
             now,
             backlog: false,
         }
@@ -115,7 +118,10 @@ impl<I: Io> Shard<I> {
         let flow = self.read_mail();
         self.expire();
         if flow == Flow::Stop {
-            self.io.enter(Wait::No)?;
+            self.settle()?;
+            let counters = Box::new(self.counters());
+            // Half the mailbox is kept free of notices, and `read_mail` saw room for an answer.
+            let _ = self.gazette.reports.post(Report::Stopped { counters });
         }
         Ok(flow)
     }
@@ -131,6 +137,7 @@ impl<I: Io> Shard<I> {
         Counters {
             egress: self.io.egress(),
             starved: self.io.starved(),
+            notices_lost: self.gazette.lost,
             sessions: self.sessions.len() as u64,
             participants: self.sessions.participants() as u64,
             ..self.counters
@@ -142,7 +149,7 @@ impl<I: Io> Shard<I> {
             return Wait::No;
         }
         if !self.commands.doze() {
-            return if self.reports.is_full() {
+            return if self.gazette.reports.is_full() {
                 Wait::Until(self.now + CONGESTED)
             } else {
                 Wait::No
@@ -152,30 +159,31 @@ impl<I: Io> Shard<I> {
     }
 
     fn receive(&mut self) {
-        let reports = &self.reports;
-        let mut lost = 0;
+        let gazette = &mut self.gazette;
         let mut forward = Forward {
             io: &mut self.io,
             sessions: &mut self.sessions,
             counters: &mut self.counters,
             rules: &self.rules,
             now: self.now,
-            tell: |notice| lost += post(reports, notice),
+            tell: |notice| gazette.tell(notice),
         };
         let mut budget = limits::CYCLE_TRAINS_MAX;
-        while budget > 0 {
+        let wall = forward.counters.copies + limits::CYCLE_SENDS_MAX as u64;
+        while budget > 0 && forward.counters.copies < wall {
             let Some(train) = forward.io.receive() else { break };
-            forward.handle_train(&train);
+            if let Some(rest) = forward.handle_train(&train, wall) {
+                forward.io.put_back(rest);
+            }
             budget -= 1;
         }
-        self.counters.notices_lost += lost;
-        self.backlog = budget == 0;
+        self.backlog = budget == 0 || self.counters.copies >= wall;
         self.counters.overruns += u64::from(self.backlog);
     }
 
     fn read_mail(&mut self) -> Flow {
         for _ in 0..limits::CYCLE_COMMANDS_MAX {
-            if self.reports.is_full() {
+            if self.gazette.reports.is_full() {
                 break;
             }
             let Some(command) = self.commands.take() else { break };
@@ -214,27 +222,61 @@ impl<I: Io> Shard<I> {
                 }
             };
             // There was room a moment ago, and this shard is the only writer.
-            let answered = self.reports.post(report);
+            let answered = self.gazette.reports.post(report);
             debug_assert!(answered.is_ok(), "a shard's reports have one writer");
         }
         Flow::Continue
     }
 
     fn expire(&mut self) {
-        let (reports, counters) = (&self.reports, &mut self.counters);
+        let (gazette, counters) = (&mut self.gazette, &mut self.counters);
         let mut tell = |notice: Notice| {
             counters.notice(&notice);
-            counters.notices_lost += post(reports, notice);
+            gazette.tell(notice);
         };
-        for _ in 0..limits::CYCLE_EXPIRIES_MAX {
-            if !self.sessions.expire(self.now, &mut tell) {
+        let mut budget = limits::CYCLE_EXPIRIES_MAX;
+        while budget > 0 && self.sessions.expire(self.now, &mut budget, &mut tell) {}
+    }
+
+    /// Everything that has arrived is forwarded, everything queued is with the kernel, and what the kernel
+    /// has to say about it has been heard; unless datagrams come faster than that.
+    fn settle(&mut self) -> io::Result<()> {
+        for _ in 0..LAST_CYCLES {
+            let before = self.counters.datagrams;
+            self.io.enter(Wait::No)?;
+            self.receive();
+            if self.counters.datagrams == before {
                 break;
             }
         }
+        self.io.enter(Wait::No)
     }
 }
 
-/// Posts a notice; 1 when nobody has fetched the earlier ones and it is lost.
-fn post(reports: &Sender<Report>, notice: Notice) -> u64 {
-    u64::from(reports.post(Report::Notice(notice)).is_err())
+/// What a shard says to control. Answers always have room; notices have half the mailbox, and those
+/// that find no room are made up for by saying how many they were.
+struct Gazette {
+    reports: Sender<Report>,
+    /// Notices that found no room, ever.
+    lost: u64,
+    /// Those of them nobody has been told of.
+    unsaid: u64,
+}
+
+impl Gazette {
+    fn tell(&mut self, notice: Notice) {
+        if self.unsaid > 0 && self.has_room() {
+            let said = self.reports.post(Report::Lost { notices: self.unsaid });
+            self.unsaid *= u64::from(said.is_err());
+        }
+        if self.unsaid > 0 || !self.has_room() || self.reports.post(Report::Notice(notice)).is_err()
+        {
+            self.lost += 1;
+            self.unsaid += 1;
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.reports.len() < self.reports.slots() / 2
+    }
 }

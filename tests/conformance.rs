@@ -7,6 +7,7 @@
 mod support;
 
 use elara_core::ClientAddr;
+use elara_core::limits::CYCLE_SENDS_MAX;
 use elara_shards::io::{Io, Slice, Train, Wait};
 use elara_shards::{Counters, Verdict};
 use support::frames::{frame, frame_of};
@@ -187,6 +188,29 @@ on_every_back_end! {
         assert_eq!(counters.of(Verdict::Alone), ours);
     }
 
+    fn one_cycle_sends_no_more_than_its_wall_and_loses_nothing<P>() {
+        const PEERS: usize = 40;
+        let mut room = Room::<P>::new(PEERS);
+        introduce(&mut room, ROOM, 0..PEERS);
+        let before = room.settle();
+        let burst: Vec<Vec<u8>> = (0..60).map(|n| frame_of(ROOM, 0, 100, n)).collect();
+        for _ in 0..3 {
+            room.say_train(0, &burst.concat(), 100);
+        }
+        let mut copies = before.copies;
+        while copies < before.copies + 3 * 60 * (PEERS as u64 - 1) {
+            room.cycle();
+            let now = room.shard.counters().copies;
+            assert!(now - copies < (CYCLE_SENDS_MAX + PEERS) as u64, "{} in one cycle", now - copies);
+            copies = now;
+        }
+        let expected: Vec<Vec<u8>> = burst.iter().cycle().take(3 * 60).cloned().collect();
+        assert_eq!(room.heard(PEERS - 1), expected);
+        let after = room.settle();
+        assert!(after.balanced() && after.overruns > before.overruns, "{after:?}");
+        assert_eq!(after.of(Verdict::Forwarded) - before.of(Verdict::Forwarded), 3 * 60);
+    }
+
     fn a_full_session_takes_nobody_in<P>() {
         let mut config = support::room::open_config();
         config.max_peers = 2;
@@ -296,6 +320,34 @@ on_every_back_end! {
         assert_eq!(place.heard(&mut io, 1), [vec![7; 100]]);
         let egress = io.egress();
         assert_eq!((egress.sent, egress.failed, egress.bytes), (1, 2, 100));
+    }
+
+    fn the_rest_of_a_train_comes_again_in_the_next_cycle<P>() {
+        let (mut place, mut io) = P::new(2);
+        let burst: Vec<Vec<u8>> = (0..10).map(|n| vec![n; if n == 9 { 70 } else { 200 }]).collect();
+        for round in 0..600 {
+            place.send(&mut io, 0, &burst.concat(), 200);
+            let mut heard = Vec::new();
+            loop {
+                io.enter(Wait::No).unwrap();
+                let Some(train) = io.receive() else { break };
+                // Three datagrams a cycle, the rest later.
+                for slice in train.datagrams().take(3) {
+                    io.send(&place.addr(1), &[slice], 0);
+                }
+                if let Some(rest) = train.rest(train.datagrams().count().min(3)) {
+                    io.put_back(rest);
+                }
+                // What comes meanwhile must not be written over what was put back.
+                if heard.is_empty() && round % 2 == 0 {
+                    place.send(&mut io, 1, &[0xFF; 30], 0);
+                }
+                io.enter(Wait::No).unwrap();
+                heard.extend(place.heard(&mut io, 1));
+            }
+            heard.retain(|datagram| datagram != &[0xFF; 30]);
+            assert_eq!(heard, burst, "round {round}");
+        }
     }
 
     fn buffers_come_back_for_ever<P>() {

@@ -215,6 +215,10 @@ impl Io for Memory {
         self.pool.hand()
     }
 
+    fn put_back(&mut self, rest: Train) {
+        self.pool.put_back(&rest);
+    }
+
     fn bytes(&self, slice: Slice) -> &[u8] {
         self.pool.bytes(slice)
     }

@@ -12,7 +12,7 @@ use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX};
 use elara_core::time::{Instant, Span};
 
 use super::ledger::{Ledger, datagrams};
-use super::{Io, Slice, Train, Wait};
+use super::{Io, Slice, Train, Wait, is_lasting};
 use crate::counters::Egress;
 use crate::sys::cpu::monotonic;
 use crate::sys::message::Family;
@@ -38,6 +38,10 @@ pub struct Syscall {
     /// Buffers `..next` hold messages the shard has seen this cycle, `next..filled` such it has not.
     next: usize,
     filled: usize,
+    /// What the last cycle left of its last train; its buffer lies below `next`.
+    rest: Option<Train>,
+    /// Why receiving cannot go on, to be told by the next `enter`.
+    broken: Option<io::Error>,
     outbox: SendBatch,
     queued: Vec<Queued>,
     slices: Vec<Slice>,
@@ -74,6 +78,8 @@ impl Syscall {
             inbox: RecvBatch::new(RECEIVE_BUFFERS, BUFFER),
             next: 0,
             filled: 0,
+            rest: None,
+            broken: None,
             outbox: SendBatch::new(SEND_BATCH, SEND_BATCH.max(SEGMENTS_MAX) * 2, family),
             queued: Vec::with_capacity(SEND_BATCH),
             slices: Vec::with_capacity(SEND_BATCH.max(SEGMENTS_MAX) * 2),
@@ -121,9 +127,12 @@ fn slice_of(inbox: &RecvBatch, slice: Slice) -> &[u8] {
 
 impl Io for Syscall {
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
         self.flush();
-        // Messages the shard's budget left behind move to the front of the line, not to the floor.
-        if self.next == self.filled {
+        // What the shard's budget left behind stays where it lies, and is handed out first.
+        if self.next == self.filled && self.rest.is_none() {
             self.next = 0;
             self.filled = 0;
         }
@@ -153,6 +162,9 @@ impl Io for Syscall {
 
     #[inline]
     fn receive(&mut self) -> Option<Train> {
+        if let Some(rest) = self.rest.take() {
+            return Some(rest);
+        }
         loop {
             while self.next < self.filled {
                 let slot = self.next;
@@ -168,12 +180,19 @@ impl Io for Syscall {
             if self.filled == self.inbox.slots() {
                 return None;
             }
-            // A socket error is about some earlier send of ours, not about receiving: ask again later.
             match self.inbox.receive(self.socket.as_fd(), self.filled, RECEIVE_BATCH) {
-                Ok(received) if received > 0 => self.filled += received,
-                _ => return None,
+                Ok(0) => return None,
+                Ok(received) => self.filled += received,
+                Err(error) => {
+                    self.broken = Some(error).filter(is_lasting);
+                    return None;
+                }
             }
         }
+    }
+
+    fn put_back(&mut self, rest: Train) {
+        self.rest = Some(rest);
     }
 
     #[inline]

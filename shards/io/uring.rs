@@ -14,7 +14,7 @@ use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE};
 use elara_core::time::Instant;
 
 use super::ledger::{Ledger, datagrams};
-use super::{Io, Slice, Train, Wait};
+use super::{Io, Slice, Train, Wait, is_lasting};
 use crate::counters::Egress;
 use crate::sys::cpu::monotonic;
 use crate::sys::message::Family;
@@ -26,6 +26,10 @@ pub struct Uring {
     ring: Ring,
     /// Buffers the shard is reading from, to be recycled at the next `enter`.
     held: Vec<u16>,
+    /// What the last cycle left of its last train; its buffer is not in `held`.
+    rest: Option<Train>,
+    /// Why receiving cannot go on, to be told by the next `enter`.
+    broken: Option<io::Error>,
     ledger: Ledger,
     starved: u64,
     /// Receiving has ended and must be armed again once buffers are back.
@@ -50,6 +54,8 @@ impl Uring {
         Ok(Self {
             ring,
             held: Vec::with_capacity(RECEIVE_BUFFERS),
+            rest: None,
+            broken: None,
             ledger: Ledger::default(),
             starved: 0,
             ended: false,
@@ -83,6 +89,9 @@ impl Uring {
 
 impl Io for Uring {
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
         if self.ended {
             // Nothing arrives before receiving is armed again, and that needs the buffers back first.
             self.ring.submit()?;
@@ -108,6 +117,10 @@ impl Io for Uring {
 
     #[inline]
     fn receive(&mut self) -> Option<Train> {
+        if let Some(rest) = self.rest.take() {
+            self.held.push(rest.slice.buffer);
+            return Some(rest);
+        }
         loop {
             match self.ring.complete() {
                 Some(Completion::Received { buffer, start, len, from, segment, truncated }) => {
@@ -116,9 +129,10 @@ impl Io for Uring {
                     return Some(Train { from, slice, segment, truncated });
                 }
                 Some(Completion::Spoiled { buffer }) => self.held.push(buffer),
-                Some(Completion::Ended) => {
+                Some(Completion::Ended { error }) => {
                     self.ended = true;
                     self.starved += 1;
+                    self.broken = error.map(io::Error::from_raw_os_error).filter(is_lasting);
                 }
                 Some(Completion::Woken) => {}
                 Some(Completion::Refused { datagrams, bytes, busy }) => {
@@ -132,6 +146,16 @@ impl Io for Uring {
                 }
             }
         }
+    }
+
+    fn put_back(&mut self, rest: Train) {
+        let last = self.held.pop();
+        debug_assert_eq!(
+            last,
+            Some(rest.slice.buffer),
+            "only the train just received can be put back"
+        );
+        self.rest = Some(rest);
     }
 
     #[inline]

@@ -55,7 +55,7 @@ impl Table {
 
     fn wait_until(&mut self, secs: u64) {
         let notices = &mut self.notices;
-        while self.sessions.expire(at(secs), &mut |notice| notices.push(notice)) {}
+        while self.sessions.expire(at(secs), &mut 3, &mut |notice| notices.push(notice)) {}
         self.check();
     }
 

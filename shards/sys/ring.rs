@@ -54,8 +54,11 @@ pub enum Completion {
         /// The buffer.
         buffer: u16,
     },
-    /// Receiving has ended (no buffer was free, or an error): recycle, then [`Ring::arm`] again.
-    Ended,
+    /// Receiving has ended: recycle, then [`Ring::arm`] again.
+    Ended {
+        /// Why, as an errno; `None` when no buffer was free.
+        error: Option<i32>,
+    },
     /// The bell has rung.
     Woken,
     /// A send of this many datagrams and bytes was refused; `busy` when our own egress is full.
@@ -79,6 +82,14 @@ pub struct Ring {
     template: Box<libc::msghdr>,
     bell: Bell,
     family: Family,
+    /// What could not be queued when it was due.
+    owed: Owed,
+}
+
+#[derive(Default)]
+struct Owed {
+    receive: bool,
+    bell: bool,
 }
 
 impl Ring {
@@ -116,6 +127,7 @@ impl Ring {
             template,
             bell: bell.clone(),
             family,
+            owed: Owed::default(),
         };
         ring.arm();
         ring.listen();
@@ -124,18 +136,36 @@ impl Ring {
 
     /// Starts receiving; to be called again after [`Completion::Ended`].
     pub fn arm(&mut self) {
+        self.owed.receive = !self.try_arm();
+    }
+
+    fn try_arm(&mut self) -> bool {
         let entry = opcode::RecvMsgMulti::new(SOCKET, &raw const *self.template, BUFFER_GROUP)
             .build()
             .user_data(RECEIVE);
         // SAFETY: the template lives in a box as long as the ring; buffers come from the provided ring.
-        unsafe { self.push(&entry) };
+        unsafe { self.push(&entry) }
     }
 
     fn listen(&mut self) {
+        self.owed.bell = !self.try_listen();
+    }
+
+    fn try_listen(&mut self) -> bool {
         let bell = io_uring::types::Fd(self.bell.as_fd().as_raw_fd());
         let entry = opcode::PollAdd::new(bell, libc::POLLIN as u32).build().user_data(WAKE);
         // SAFETY: the entry points at no memory.
-        unsafe { self.push(&entry) };
+        unsafe { self.push(&entry) }
+    }
+
+    /// Queues what found no room before. A ring that neither receives nor hears its bell is deaf for ever.
+    fn pay(&mut self) {
+        if self.owed.receive {
+            self.arm();
+        }
+        if self.owed.bell {
+            self.listen();
+        }
     }
 
     /// Queues one send of at most `SEGMENTS_MAX` `parts` (buffer, start, length), one after the other, to
@@ -152,7 +182,7 @@ impl Ring {
         if self.sends.is_full(parts.len()) || self.ring.submission().is_full() {
             // An error here shows again at the next `wait`, which reports it.
             let _ = self.submit();
-            if self.sends.is_full(parts.len()) {
+            if self.sends.is_full(parts.len()) || self.ring.submission().is_full() {
                 return false;
             }
         }
@@ -173,19 +203,22 @@ impl Ring {
         // SAFETY: the entry points at this slot's address and header and at parts of pool buffers, all
         // alive and unchanged until the kernel has taken it: `submit` and `wait` reset the slots only
         // after `io_uring_enter` has consumed the queue, and MSG_DONTWAIT ends every send in there.
-        unsafe { self.push(&entry) };
-        true
+        unsafe { self.push(&entry) }
     }
 
+    /// Queues an entry, submitting once when there is no room. False when the kernel takes nothing.
+    ///
     /// # Safety
     /// What the entry points at stays valid until the kernel is done with it.
-    unsafe fn push(&mut self, entry: &squeue::Entry) {
+    unsafe fn push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: forwarded to the caller.
-        while unsafe { self.ring.submission().push(entry) }.is_err() {
-            if self.submit().is_err() {
-                return;
-            }
+        if unsafe { self.ring.submission().push(entry) }.is_ok() {
+            return true;
         }
+        // An error here shows again at the next `wait`, which reports it.
+        let _ = self.submit();
+        // SAFETY: forwarded to the caller.
+        unsafe { self.ring.submission().push(entry) }.is_ok()
     }
 
     /// Hands queued entries to the kernel without waiting, and lets it post what has completed.
@@ -225,6 +258,7 @@ impl Ring {
         // Slots may be written again only when the kernel has taken every entry that points at them.
         if self.ring.submission().is_empty() {
             self.sends.reset();
+            self.pay();
         }
         answer
     }
@@ -250,6 +284,7 @@ impl Ring {
         match entry.user_data() & ((1 << TAG_BITS) - 1) {
             RECEIVE => Some(match cqueue::buffer_select(flags) {
                 Some(buffer) => {
+                    self.pool.take(buffer);
                     // A message and the end of the multishot can come in one completion.
                     if !cqueue::more(flags) {
                         self.arm();
@@ -260,7 +295,9 @@ impl Ring {
                         self.pool.message(buffer, result as usize)
                     }
                 }
-                None => Completion::Ended,
+                None => Completion::Ended {
+                    error: (result < 0 && result != -libc::ENOBUFS).then_some(-result),
+                },
             }),
             WAKE => {
                 self.bell.silence();
@@ -289,6 +326,9 @@ impl Ring {
     }
 
     /// Gives a buffer back. Published to the kernel by [`Ring::publish`].
+    ///
+    /// # Panics
+    /// When the caller does not own the buffer: the kernel would write where someone reads.
     #[inline]
     pub fn recycle(&mut self, buffer: u16) {
         self.pool.lend(buffer);

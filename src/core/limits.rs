@@ -50,9 +50,13 @@ pub const V0_ALONE: Span = Span::from_secs(10);
 /// Trains (received messages, each one or more datagrams) a shard takes in per cycle; what is left
 /// waits in the kernel's queue for the next one.
 pub const CYCLE_TRAINS_MAX: usize = 256;
+/// Sends a shard queues per cycle. At the wall the rest of what has arrived waits for the next cycle, so
+/// that one talkative session cannot keep commands, timers and other sessions waiting. One datagram is
+/// never cut in two: the last one may go past the wall by `max_peers`.
+pub const CYCLE_SENDS_MAX: usize = 2_000;
 /// Commands a shard takes from its mailbox per cycle.
 pub const CYCLE_COMMANDS_MAX: usize = 64;
-/// Sessions whose timers a shard looks at per cycle.
+/// Participants a shard forgets per cycle because they have been silent; sessions it looks at for that.
 pub const CYCLE_EXPIRIES_MAX: usize = 256;
 /// Slots in a mailbox, either direction. Full: commands wait with their sender, notices are counted lost.
 pub const MAILBOX_SLOTS: usize = 1_024;

@@ -9,14 +9,15 @@ use tokio::sync::broadcast::{self, error::RecvError};
 /// the **oldest** ones and hears how many as [`Heard::Gap`], in their place; then it should look at
 /// the sessions again. Neither the shards nor other receivers ever wait for it.
 #[derive(Debug)]
-pub struct Notices(broadcast::Receiver<Notice>);
+pub struct Notices(broadcast::Receiver<Heard>);
 
 /// What [`Notices::recv`] brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// Something happened.
     Notice(Notice),
-    /// This many notices were lost here, because they were not fetched in time.
+    /// This many notices were lost here, because they were not fetched in time, or because a shard had
+    /// more to tell than anyone could take.
     Gap {
         /// How many.
         lost: u64,
@@ -24,7 +25,7 @@ pub enum Heard {
 }
 
 impl Notices {
-    pub(crate) const fn new(receiver: broadcast::Receiver<Notice>) -> Self {
+    pub(crate) const fn new(receiver: broadcast::Receiver<Heard>) -> Self {
         Self(receiver)
     }
 
@@ -37,7 +38,7 @@ impl Notices {
     /// stopped. Safe to cancel: what is not received stays.
     pub async fn recv(&mut self) -> Option<Heard> {
         match self.0.recv().await {
-            Ok(notice) => Some(Heard::Notice(notice)),
+            Ok(heard) => Some(heard),
             Err(RecvError::Lagged(lost)) => Some(Heard::Gap { lost }),
             Err(RecvError::Closed) => None,
         }
@@ -54,14 +55,14 @@ mod tests {
     async fn a_receiver_that_lags_loses_the_oldest_and_hears_how_many() {
         let (sender, receiver) = broadcast::channel(4);
         let mut notices = Notices::new(receiver);
-        let notice = |id| Notice::SessionOpened { session: SessionId(id) };
+        let notice = |id| Heard::Notice(Notice::SessionOpened { session: SessionId(id) });
         for id in 0..10 {
             sender.send(notice(id)).unwrap();
         }
         drop(sender);
         assert_eq!(notices.recv().await, Some(Heard::Gap { lost: 6 }));
         for id in 6..10 {
-            assert_eq!(notices.recv().await, Some(Heard::Notice(notice(id))));
+            assert_eq!(notices.recv().await, Some(notice(id)));
         }
         assert_eq!(notices.recv().await, None);
     }

@@ -21,7 +21,8 @@ use tokio::time::{self, Instant};
 use tracing::{debug, info, warn};
 
 use crate::error::NodeError;
-use crate::switchboard::{Inbox, LAST_WORDS, RETRY, Switchboard};
+use crate::notices::Heard;
+use crate::switchboard::{Inbox, RETRY, Switchboard};
 
 /// How long the other shards may take to end after one has failed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -126,6 +127,8 @@ impl Supervisor {
                 self.stop(by);
             }
             self.send_unsent();
+            // However fast the shards talk, signals and timers have their turn.
+            tokio::task::yield_now().await;
             let full = self.unsent.iter().any(|commands| !commands.is_empty());
             let deadline = self.deadline;
             tokio::select! {
@@ -181,7 +184,7 @@ impl Supervisor {
         self.deadline = Some(by);
         info!("node stops");
         for (commands, _) in self.unsent.iter_mut().zip(&self.alive).filter(|(_, alive)| **alive) {
-            commands.extend([Command::Counters { ticket: LAST_WORDS }, Command::Stop]);
+            commands.push_back(Command::Stop);
         }
     }
 
@@ -199,13 +202,14 @@ impl Supervisor {
     fn sort_mail(&mut self) {
         for (shard, report) in self.inbox.drain() {
             match report {
-                Report::Counters { ticket: LAST_WORDS, counters } => self.last[shard] = *counters,
+                Report::Stopped { counters } => self.last[shard] = *counters,
+                Report::Lost { notices } => self.board.tell(Heard::Gap { lost: notices }),
                 Report::Session { ticket, .. }
                 | Report::Sessions { ticket, .. }
                 | Report::Counters { ticket, .. } => self.board.answer(ticket, report),
                 Report::Notice(notice) => {
                     log(&notice);
-                    self.board.tell(notice);
+                    self.board.tell(Heard::Notice(notice));
                 }
             }
         }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use elara_core::limits::MAILBOX_SLOTS;
-use elara_shards::command::{Command, Notice, Report};
+use elara_shards::command::{Command, Report};
 use elara_shards::mailbox::{self, Wake, mailbox};
 use elara_shards::sys::wait::Bell;
 use tokio::net::UnixDatagram;
@@ -20,13 +20,12 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::{self, Instant};
 
 use crate::error::HandleError;
+use crate::notices::Heard;
 
 /// How long a question may wait for room in a mailbox and for its answer, together.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before trying a full mailbox again.
 pub(crate) const RETRY: Duration = Duration::from_millis(1);
-/// The ticket of the question nobody waits for: a shard's counters as it ends.
-pub(crate) const LAST_WORDS: u64 = 0;
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +58,7 @@ pub(crate) struct Switchboard {
 
 struct Desk {
     waiting: HashMap<u64, oneshot::Sender<Report>>,
-    notices: broadcast::Sender<Notice>,
+    notices: broadcast::Sender<Heard>,
 }
 
 /// Lays the lines between `shards` shards and control.
@@ -87,7 +86,7 @@ pub(crate) fn lay(
     let desk = Desk { waiting: HashMap::new(), notices: broadcast::channel(notices).0 };
     let board = Switchboard {
         shards: board_ends,
-        next_ticket: AtomicU64::new(LAST_WORDS + 1),
+        next_ticket: AtomicU64::new(1),
         desk: Mutex::new(Some(desk)),
         phase: watch::channel(Phase::Bound).0,
         stop: watch::channel(None).0,
@@ -124,7 +123,7 @@ impl Switchboard {
         self.phase.send_replace(Phase::Ended);
     }
 
-    pub(crate) fn notices(&self) -> Option<broadcast::Receiver<Notice>> {
+    pub(crate) fn notices(&self) -> Option<broadcast::Receiver<Heard>> {
         self.desk().as_ref().map(|desk| desk.notices.subscribe())
     }
 
@@ -170,7 +169,7 @@ impl Switchboard {
     }
 
     /// Tells everyone who listens.
-    pub(crate) fn tell(&self, notice: Notice) {
+    pub(crate) fn tell(&self, notice: Heard) {
         if let Some(desk) = &*self.desk() {
             let _ = desk.notices.send(notice);
         }

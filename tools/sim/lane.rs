@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use elara_core::limits::CYCLE_TRAINS_MAX;
+use elara_core::limits::{CYCLE_SENDS_MAX, CYCLE_TRAINS_MAX};
 use elara_core::time::{Instant, Span};
 use elara_core::{ClientAddr, SessionId};
 use elara_shards::command::{Command, Report};
@@ -78,7 +78,7 @@ impl Lane {
     pub(crate) fn new(config: ShardConfig, capacity: Capacity, seed: u64, now: Instant) -> Self {
         let memory = Memory::new(capacity, seed, now);
         let (commands, mail) = mailbox::mailbox(64, Arc::new(NoBell));
-        let (post, reports) = mailbox::mailbox(SLOTS, Arc::new(NoBell));
+        let (post, reports) = mailbox::mailbox(2 * SLOTS, Arc::new(NoBell));
         let model = Model::new(config.index, config.shards, config.max_peers, config.v0.clone());
         Self {
             shard: Shard::new(memory, config.clone(), mail, post),
@@ -183,13 +183,14 @@ impl Lane {
         }
         self.notices.settle().map_err(|broken| ("notices", broken))?;
         effects.take(&step);
+        let hit_the_wall = counters.copies - self.counted.copies >= CYCLE_SENDS_MAX as u64;
         (self.last, self.counted) = (now, counters);
         self.shard.io().clear_sent();
-        self.check_life(now)
+        self.check_life(now, hit_the_wall)
     }
 
     /// What no single step shows: unanswered commands, spinning, the overdue.
-    fn check_life(&mut self, now: Instant) -> Result<(), Breach> {
+    fn check_life(&mut self, now: Instant, hit_the_wall: bool) -> Result<(), Breach> {
         if self.unanswered > 0 {
             return Err(("views", "a command was not answered in the next cycle".to_owned()));
         }
@@ -210,7 +211,7 @@ impl Lane {
         if self.overran && memory.asked() != Wait::No {
             return Err(("clock", "it would have slept with datagrams waiting".to_owned()));
         }
-        self.overran = memory.handed().len() >= CYCLE_TRAINS_MAX;
+        self.overran = memory.handed().len() >= CYCLE_TRAINS_MAX || hit_the_wall;
         if now >= self.patrol {
             self.patrol = now + PATROL;
             let ending = checkers::ending::check_overdue(&self.model, now);

@@ -16,11 +16,13 @@ pub(super) struct Pool {
     buffer_bytes: usize,
     buffers: usize,
     free: Vec<u16>,
-    /// Filled, and not yet received.
-    ready: VecDeque<(u16, Message)>,
+    /// Filled, and not yet received: where in the buffer, and what.
+    ready: VecDeque<(u16, u16, Message)>,
     /// Received since the last `enter`.
     handed: Vec<Train>,
     generation: u16,
+    /// The buffer of a train that was put back: not free although it was handed out.
+    kept: Option<u16>,
 }
 
 impl Pool {
@@ -35,13 +37,16 @@ impl Pool {
             ready: VecDeque::with_capacity(buffers),
             handed: Vec::with_capacity(buffers),
             generation: 0,
+            kept: None,
         }
     }
 
     /// Takes back every buffer that was handed out; their slices are stale from here on.
     pub(super) fn recycle(&mut self) {
         self.generation = self.generation.wrapping_add(1);
-        self.free.extend(self.handed.drain(..).map(|train| train.slice.buffer));
+        let kept = self.kept.take();
+        let handed = self.handed.drain(..).map(|train| train.slice.buffer);
+        self.free.extend(handed.filter(|buffer| Some(*buffer) != kept));
     }
 
     /// A free buffer, unless as many as `most` are in use.
@@ -57,7 +62,7 @@ impl Pool {
     }
 
     pub(super) fn push_ready(&mut self, buffer: u16, message: Message) {
-        self.ready.push_back((buffer, message));
+        self.ready.push_back((buffer, 0, message));
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -65,15 +70,34 @@ impl Pool {
     }
 
     pub(super) fn hand(&mut self) -> Option<Train> {
-        let (buffer, message) = self.ready.pop_front()?;
+        let (buffer, offset, message) = self.ready.pop_front()?;
         let train = Train {
             from: message.from,
-            slice: Slice { buffer, len: message.len, start: u32::from(self.generation) << 16 },
+            slice: Slice {
+                buffer,
+                len: message.len,
+                start: u32::from(self.generation) << 16 | u32::from(offset),
+            },
             segment: message.segment,
             truncated: message.truncated,
         };
         self.handed.push(train);
         Some(train)
+    }
+
+    /// Takes the end of the train handed out last back to the front of the line.
+    pub(super) fn put_back(&mut self, rest: &Train) {
+        let whole = self.handed.pop().expect("only the train just received can be put back");
+        assert!(whole.slice.buffer == rest.slice.buffer && rest.slice.len() <= whole.slice.len());
+        let done = whole.slice.len() - rest.slice.len();
+        if done > 0 {
+            let slice = Slice { len: done as u16, ..whole.slice };
+            self.handed.push(Train { slice, ..whole });
+            self.kept = Some(rest.slice.buffer);
+        }
+        let Train { from, segment, truncated, .. } = *rest;
+        let message = Message { from, len: rest.slice.len() as u16, segment, truncated };
+        self.ready.push_front((rest.slice.buffer, (rest.slice.start & 0xFFFF) as u16, message));
     }
 
     pub(super) fn handed(&self) -> &[Train] {

@@ -33,6 +33,8 @@ pub(super) struct Pool {
     entries: Mapping,
     count: u16,
     tail: u16,
+    /// Which buffers are with the kernel.
+    lent: Box<[bool]>,
 }
 
 impl Pool {
@@ -49,14 +51,17 @@ impl Pool {
                 0,
             )
         }?;
-        let mut pool = Self { memory, entries, count, tail: 0 };
+        let mut pool =
+            Self { memory, entries, count, tail: 0, lent: vec![false; usize::from(count)].into() };
         (0..count).for_each(|buffer| pool.lend(buffer));
         pool.publish();
         Ok(pool)
     }
 
     pub(super) fn lend(&mut self, buffer: u16) {
-        debug_assert!(buffer < self.count, "a buffer the kernel named");
+        let lent = self.lent.get_mut(usize::from(buffer)).expect("a buffer of this pool");
+        assert!(!*lent, "a buffer is given back once");
+        *lent = true;
         let index = usize::from(self.tail & (self.count - 1));
         let address = self.memory.base.as_ptr() as u64 + u64::from(buffer) * BUFFER as u64;
         // SAFETY: `index < count` (a power of two), and `entries` holds `count` of them, properly aligned.
@@ -68,6 +73,14 @@ impl Pool {
         self.tail = self.tail.wrapping_add(1);
     }
 
+    /// The kernel has named this buffer: it is the caller's until it is lent again.
+    #[inline]
+    pub(super) fn take(&mut self, buffer: u16) {
+        if let Some(lent) = self.lent.get_mut(usize::from(buffer)) {
+            *lent = false;
+        }
+    }
+
     pub(super) fn publish(&mut self) {
         // SAFETY: the tail lies in the first entry of the ring, is aligned, and is only written here.
         let tail = unsafe {
@@ -76,10 +89,11 @@ impl Pool {
         tail.store(self.tail, Ordering::Release);
     }
 
-    /// Where a part of a buffer lies, if it lies inside.
+    /// Where a part of a buffer lies, if it lies inside and the kernel does not write there.
     #[inline]
     pub(super) fn part(&self, buffer: u16, start: u32, len: u16) -> Option<*const u8> {
-        let inside = buffer < self.count && start as usize + usize::from(len) <= BUFFER;
+        let ours = self.lent.get(usize::from(buffer)) == Some(&false);
+        let inside = ours && start as usize + usize::from(len) <= BUFFER;
         // SAFETY: buffer and range were just checked against the mapping.
         inside.then(|| unsafe {
             self.memory

@@ -68,12 +68,14 @@ fn obey(mut line: Line, obeyed: &AtomicUsize) {
         match line.commands.take() {
             Some(Command::Stop) => break,
             Some(Command::Counters { ticket }) => {
-                let counters = Box::new(Counters { cycles: 42, ..Counters::default() });
+                let counters = Box::default();
                 line.reports.post(Report::Counters { ticket, counters }).unwrap();
             }
             _ => thread::yield_now(),
         }
     }
+    let counters = Box::new(Counters { cycles: 42, ..Counters::default() });
+    line.reports.post(Report::Stopped { counters }).unwrap();
     obeyed.fetch_add(1, Ordering::SeqCst);
 }
 

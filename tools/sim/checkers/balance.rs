@@ -1,7 +1,7 @@
 //! Counters balance: every datagram has the verdict the model says, every copy an outcome, and nothing
 //! is counted that did not happen.
 
-use elara_core::limits::CYCLE_TRAINS_MAX;
+use elara_core::limits::{CYCLE_SENDS_MAX, CYCLE_TRAINS_MAX};
 use elara_shards::Verdict;
 use elara_shards::io::memory::Outcome;
 
@@ -27,7 +27,8 @@ pub fn check(step: &Step<'_>) -> Result<(), Broken> {
     let sent_bytes: usize = outcomes(Outcome::Sent).map(|copy| copy.bytes.len()).sum();
     agree("datagrams", now.datagrams - then.datagrams, step.heard.len() as u64)?;
     agree("trains", now.trains - then.trains, step.trains)?;
-    let overran = step.trains >= CYCLE_TRAINS_MAX as u64;
+    let wall = now.copies - then.copies >= CYCLE_SENDS_MAX as u64;
+    let overran = step.trains >= CYCLE_TRAINS_MAX as u64 || wall;
     agree("overruns", now.overruns - then.overruns, u64::from(overran))?;
     agree("bytes", now.bytes - then.bytes, heard_bytes as u64)?;
     agree("copies", now.copies - then.copies, step.sent.len() as u64)?;

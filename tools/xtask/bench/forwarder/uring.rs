@@ -49,7 +49,7 @@ pub(super) fn serve(socket: &UdpSocket) -> io::Result<()> {
                     }
                 }
                 Completion::Spoiled { buffer } => held.push(buffer),
-                Completion::Ended => ended = true,
+                Completion::Ended { .. } => ended = true,
                 Completion::Woken | Completion::Refused { .. } => {}
             }
         }
