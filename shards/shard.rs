@@ -115,6 +115,7 @@ impl<I: Io> Shard<I> {
         self.now = self.io.now();
         self.counters.cycles += 1;
         self.receive();
+        self.gazette.catch_up();
         let flow = self.read_mail();
         self.expire();
         if flow == Flow::Stop {
@@ -264,11 +265,16 @@ struct Gazette {
 }
 
 impl Gazette {
-    fn tell(&mut self, notice: Notice) {
+    /// Says how many notices were lost, once there is room for that.
+    fn catch_up(&mut self) {
         if self.unsaid > 0 && self.has_room() {
             let said = self.reports.post(Report::Lost { notices: self.unsaid });
             self.unsaid *= u64::from(said.is_err());
         }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.catch_up();
         if self.unsaid > 0 || !self.has_room() || self.reports.post(Report::Notice(notice)).is_err()
         {
             self.lost += 1;

@@ -65,13 +65,13 @@ verdicts! {
     /// Its session belongs to another shard.
     Stray = "stray": "its session belongs to another shard",
     /// It would open a session, and the table of sessions is full.
-    SessionsFull = "sessions_full": "the node has all the sessions it can hold",
+    SessionsFull = "sessions_full": "its shard has all the sessions it can hold",
     /// Its sender would join a session that has `max_peers` participants.
     SessionFull = "session_full": "its session has all the participants it may have",
     /// Its sender would join, and the table of participants is full.
-    ParticipantsFull = "participants_full": "the node has all the participants it can hold",
+    ParticipantsFull = "participants_full": "its shard has all the participants it can hold",
     /// Its sender would join, and its IP address has as many participants as one may have.
-    IpFull = "ip_full": "its IP address has all the participants it may have",
+    IpFull = "ip_full": "its IP address has all the participants it may have on its shard",
 }
 
 impl Verdict {

@@ -228,3 +228,51 @@ async fn dropping_what_runs_a_node_stops_it() {
     assert_eq!(node.handle.running().await, Err(HandleError::Stopped));
     until("the shards end and the port is free", || UdpSocket::bind(node.addr).is_ok());
 }
+
+/// A thousand strangers come and go while nobody polls this test's runtime, so that nobody reads the
+/// shard's reports. Answers how many notices that makes.
+fn flood(node: &Running) -> u64 {
+    const SESSIONS: u64 = 1_000;
+    let (alice, bob) = (Caller::new(node.addr, 7, 1), Caller::new(node.addr, 7, 2));
+    converse(&alice, &bob);
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for session in 0..SESSIONS {
+        stranger.send_to(&support::frames::frame(100 + session, 1, b"hello"), node.addr).unwrap();
+    }
+    // One shard takes datagrams in the order they came: when Bob hears this, it has taken all before.
+    alice.say("is it over?");
+    bob.hear();
+    // Opened, joined twice; then each opens and joins, and but for the first makes one leave and end.
+    3 + 2 * SESSIONS + 2 * (SESSIONS - 1)
+}
+
+#[tokio::test]
+async fn notices_that_found_no_room_leave_a_gap() {
+    let node = start(|config| {
+        config.shards = 1;
+        config.event_buffer_size = 1 << 16;
+    })
+    .await;
+    let mut notices = node.handle.notices();
+    let told = flood(&node);
+    let (mut heard, mut lost) = (0, 0);
+    while heard + lost < told {
+        match timeout(PATIENCE, notices.recv()).await.expect("nothing is lost in silence") {
+            Some(Heard::Notice(_)) => heard += 1,
+            Some(Heard::Gap { lost: gap }) => lost += gap,
+            None => panic!("the node has stopped"),
+        }
+    }
+    assert_eq!((heard + lost, node.total().await.notices_lost), (told, lost));
+    assert!(lost > 0, "the flood was larger than any mailbox");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_dropped_stops_although_nobody_reads_its_reports() {
+    let node = start(|config| config.shards = 1).await;
+    flood(&node);
+    node.run.abort();
+    assert!(node.run.await.is_err());
+    until("the shard ends and the port is free", || UdpSocket::bind(node.addr).is_ok());
+}

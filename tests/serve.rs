@@ -145,7 +145,10 @@ fn flags_win_over_the_file() {
     assert_ne!(relay.listening_on().port(), 1);
     assert_eq!(relay.line(), "io: system calls");
     assert!(relay.line().starts_with("2 shards"));
-    assert_eq!(relay.line(), "open: wire v0 for 10.0.0.0/8, at most 5 participants per IP address");
+    assert_eq!(
+        relay.line(),
+        "open: wire v0 for 10.0.0.0/8, at most 5 participants per IP address and shard"
+    );
     stop(relay, "TERM");
 }
 

@@ -119,7 +119,18 @@ fn channel_data_goes_by_client() {
 
 #[test]
 fn runts_spread() {
+    // Too short to name a session: by client.
     goes_by_client(&[0; 11]);
+    // Long enough for that and too short for a frame: by what would be the session.
+    for shards in [2, 4] {
+        let (sockets, to, client) = port(shards, "127.0.0.1:0", "127.0.0.1:0");
+        let mut used = BTreeSet::new();
+        for session in 0..40u64 {
+            client.send_to(&frame_of(session, 0, 46, 0)[..45], to).unwrap();
+            used.insert(receiver(&sockets));
+        }
+        assert_eq!(used.len(), shards);
+    }
 }
 
 #[test]

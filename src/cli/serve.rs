@@ -163,7 +163,11 @@ fn open(config: &NodeConfig) -> String {
     let whom = if blocks == Cidr::LOOPBACK {
         format!("this machine only ({})", list(blocks))
     } else {
-        format!("{}, at most {} participants per IP address", list(blocks), config.compat.v0_per_ip)
+        format!(
+            "{}, at most {} participants per IP address and shard",
+            list(blocks),
+            config.compat.v0_per_ip
+        )
     };
     format!("open: wire v0 for {whom}")
 }

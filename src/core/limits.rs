@@ -34,7 +34,7 @@ pub const V0_PARTICIPANTS_MAX: usize = 1_310_720;
 pub const PEERS_PER_SESSION_MAX: usize = 10_000;
 /// `max_peers` when the configuration is silent.
 pub const PEERS_PER_SESSION_DEFAULT: usize = 1_000;
-/// v0 participants behind one IP address, loopback excepted. Full: `IpFull`.
+/// v0 participants behind one IP address on one shard, loopback excepted. Full: `IpFull`.
 pub const V0_PER_IP_DEFAULT: usize = 64;
 /// Largest `compat.v0_per_ip`.
 pub const V0_PER_IP_MAX: usize = 65_536;

@@ -106,8 +106,8 @@ impl Default for DegradationConfig {
 pub struct Compat {
     /// Whom wire v0 is served for. Default: nobody.
     pub v0: V0Compat,
-    /// v0 participants one IP address may have; loopback has no limit. Default 64; 1 to 65,536. One
-    /// more is refused and counted as `ip_full`.
+    /// v0 participants one IP address may have on one shard; loopback has no limit. Default 64; 1 to
+    /// 65,536. One more is refused and counted as `ip_full`.
     pub v0_per_ip: usize,
 }
 

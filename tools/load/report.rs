@@ -69,7 +69,8 @@ pub struct Report {
     pub send_lateness_ns: Option<Quantiles>,
     /// User and system time of the relay's process from the window's begin to the drain's end.
     pub relay_cpu_ns: Option<u64>,
-    /// Datagrams of any kind, keep-alives included, that came from the relay in that time.
+    /// Datagrams that came from the relay in that time as they should: keep-alives included, repeated,
+    /// strayed and damaged ones not.
     pub relay_datagrams: u64,
     /// The cost: `relay_cpu_ns / relay_datagrams`.
     pub relay_cpu_ns_per_delivered: Option<f64>,

@@ -99,7 +99,7 @@ struct Reading {
     at: Instant,
     own_cpu: u64,
     relay_cpu: Option<u64>,
-    datagrams: u64,
+    useful: u64,
     arrived: u64,
     delivered: u64,
 }
@@ -262,7 +262,7 @@ impl<'plan> Engine<'plan> {
             at,
             own_cpu: cpu::thread_cpu_nanos(),
             relay_cpu: self.plan.pid.and_then(|pid| cpu::process_cpu_nanos(pid).ok()),
-            datagrams: self.tally.counts.datagrams,
+            useful: self.tally.counts.useful,
             arrived: self.tally.counts.arrived,
             delivered: self.tally.counts.delivered,
         }
@@ -300,7 +300,7 @@ impl<'plan> Engine<'plan> {
             own_cpu: end.own_cpu - begin.own_cpu,
             relay_cpu_in_window: relay_cpu(end),
             relay_cpu: relay_cpu(drained),
-            relay_datagrams: drained.datagrams - begin.datagrams,
+            relay_datagrams: drained.useful - begin.useful,
             silent: 0,
             own_drops: None,
             relay_drops: None,

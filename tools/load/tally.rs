@@ -45,8 +45,8 @@ pub(crate) struct Counts {
     pub(crate) foreign: u64,
     /// Sequence numbers passed over and not seen since, warm-up included: what looks lost so far.
     pub(crate) gaps: i64,
-    /// All datagrams of any kind.
-    pub(crate) datagrams: u64,
+    /// Datagrams that arrived as they should, keep-alives included; each once, as far as that is known.
+    pub(crate) useful: u64,
 }
 
 /// The books.
@@ -95,10 +95,9 @@ impl Tally {
     #[inline]
     pub(crate) fn arrived(&mut self, receiver: u32, seen: Seen, now: u64) {
         let counts = &mut self.counts;
-        counts.datagrams += 1;
         let (sender, scheduled, sequence) = match seen {
             Seen::Load { sender, scheduled, sequence } => (sender, scheduled, sequence),
-            Seen::KeepAlive(_) => return,
+            Seen::KeepAlive(_) => return counts.useful += 1,
             Seen::WrongSession => return counts.wrong_session += 1,
             Seen::Echo => return counts.echoed += 1,
             Seen::Foreign => return counts.foreign += 1,
@@ -111,7 +110,9 @@ impl Tally {
             Arrival::Reordered => counts.gaps -= 1,
             Arrival::Duplicate | Arrival::TooLate => {}
         }
-        counts.arrived += u64::from(!matches!(arrival, Arrival::Duplicate | Arrival::TooLate));
+        let once = u64::from(!matches!(arrival, Arrival::Duplicate | Arrival::TooLate));
+        counts.arrived += once;
+        counts.useful += once;
         if !self.window.contains(&scheduled) {
             return;
         }
@@ -153,7 +154,7 @@ mod tests {
         }
         let counts = tally.counts;
         assert_eq!((counts.offered, counts.sent, counts.delivered), (10, 10, 30));
-        assert_eq!((counts.datagrams, counts.arrived, counts.gaps), (90, 90, 0));
+        assert_eq!((counts.useful, counts.arrived, counts.gaps), (90, 90, 0));
         assert_eq!((tally.latency.len(), tally.lateness.len()), (30, 10));
     }
 
@@ -179,7 +180,7 @@ mod tests {
             corrupt: 1,
             echoed: 1,
             foreign: 1,
-            datagrams: 6,
+            useful: 2,
             arrived: 1,
             ..Counts::default()
         };
