@@ -18,6 +18,7 @@
 //! | [`event`] | event blocks, the plain payload's content |
 //! | [`mutation`] | what an event does to its state atom |
 //! | [`version`] | version vectors: what an author had seen |
+//! | [`v1`] | wire v1: the same header, its own TLVs, bundles, control messages and sealed bodies |
 //!
 //! Reading borrows from the datagram and is as tolerant as the published 0.2.0 crates are, no more
 //! and no less (each module says where). Writing goes into the caller's buffer and ends in
@@ -29,6 +30,7 @@ pub mod frame;
 pub mod header;
 pub mod mutation;
 pub mod tlv;
+pub mod v1;
 pub mod version;
 mod writer;
 
