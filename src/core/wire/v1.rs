@@ -10,9 +10,10 @@
 //! |---|---|
 //! | [`header`] | what the header means in v1, [`Kind`], and [`Fault`]: how a frame can be wrong |
 //! | [`tlv`] | STREAM and STATE, what a relay may know of a sealed frame |
-//! | [`frame`] | data and control frames, and the ranges that each seal covers |
+//! | [`frame`] | data frames |
+//! | [`seal`] | the ranges that each seal of a frame covers |
 //! | [`bundle`] | several frames in one datagram |
-//! | [`control`] | what clients and relay tell each other |
+//! | [`control`] | control frames: what clients and relay tell each other |
 //! | [`versioned`] | wishes and pages that carry a version: which are new, which are missing |
 //! | [`body`] | the opened body: its kind, its padding, the sizes of frames |
 //! | [`split`] | content larger than a frame: parts of events, pieces of media |
@@ -23,11 +24,15 @@
 //! authority; held by `tests/wire_v1.rs` of this crate and `tests/vectors/v1-wire.txt`.
 
 pub mod bundle;
+pub mod control;
 pub mod frame;
 pub mod header;
+pub mod seal;
 pub mod tlv;
 
 pub use bundle::{Bundle, BundleFault, BundleHead, Packing};
-pub use frame::{ControlFrame, ControlMut, Frame, FrameMut, KeyName, Seal, Sealed};
+pub use control::{Control, ControlFault, ControlFrame, ControlMut, ControlWriter, Controls};
+pub use frame::{Frame, FrameMut, KeyName};
 pub use header::{Fault, Kind};
+pub use seal::{Seal, Sealed};
 pub use tlv::{State, Stream, Tlvs};

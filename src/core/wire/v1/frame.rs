@@ -1,21 +1,20 @@
-//! Data and control frames, and what each of their seals covers.
+//! Data frames, and what each of their two seals covers.
 //!
 //! ```text
 //!  | header 30 | TLVs | epoch u16 | conn u8 | gen u8 | ciphertext | tag 16 | tag 16 |
-//!  |<----------- end to end: AAD ----------------->|<-- text -->|<-tag->|
-//!  |<- hop, GCM: AAD ->|<-------------- text ---------------------->|<-tag->|
-//!  |<- hop, ChaCha20-Poly1305: AAD, the text is empty ------------->|<-tag->|
-//!
-//!  | header 30 | messages | tag 16 |        control: AAD, text, tag
+//!  |<--------------- AAD, end to end --------------->|<-- text -->|< tag ->|
+//!  |< AAD, hop, GCM ->|<---------------------- text ---------------------->|< tag ->|
+//!  |<---------- AAD, hop, ChaCha20-Poly1305: the text is empty ----------->|< tag ->|
 //! ```
-//! Whoever seals or opens asks for a [`Sealed`] or a [`Seal`] and computes no offset. [`Frame`] and
-//! [`ControlFrame`] borrow from a datagram; [`FrameMut`] and [`ControlMut`] stand in a buffer, to be
-//! filled and sealed, or opened in place.
+//! Whoever seals or opens asks for a [`Sealed`] or a [`Seal`] and computes no offset. [`Frame`]
+//! borrows from a datagram; [`FrameMut`] stands in a buffer, to be filled and sealed, or opened in
+//! place.
 
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::header::{Fault, Kind};
+use super::seal::{Seal, Sealed, split_tag, split_tag_mut};
 use super::tlv::Tlvs;
 use crate::limits::{HEADER_LEN, KEY_NAME_LEN, TAG_LEN};
 use crate::wire::header::{Class, Header, flags};
@@ -35,28 +34,6 @@ pub struct KeyName {
 }
 
 const _: () = assert!(size_of::<KeyName>() == KEY_NAME_LEN);
-
-/// What an AEAD opens: it borrows from the frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sealed<'a> {
-    /// Authenticated, and readable by everyone.
-    pub aad: &'a [u8],
-    /// The ciphertext; empty where only `aad` is protected.
-    pub text: &'a [u8],
-    /// The tag.
-    pub tag: &'a [u8; TAG_LEN],
-}
-
-/// What an AEAD seals or opens in place: it borrows from the buffer.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Seal<'a> {
-    /// Authenticated, and readable by everyone.
-    pub aad: &'a [u8],
-    /// Plaintext before, ciphertext after; empty where only `aad` is protected.
-    pub text: &'a mut [u8],
-    /// Where the tag belongs, or is.
-    pub tag: &'a mut [u8; TAG_LEN],
-}
 
 /// A well-formed v1 data frame, borrowed from its datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,81 +226,6 @@ impl<'b> FrameMut<'b> {
     }
 }
 
-/// A well-formed v1 control frame, still sealed, borrowed from its datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ControlFrame<'a> {
-    /// The fixed header.
-    pub header: &'a Header,
-    /// AAD is the header, the text opens to messages.
-    pub sealed: Sealed<'a>,
-}
-
-impl<'a> ControlFrame<'a> {
-    /// The control frame that `datagram` is.
-    ///
-    /// # Errors
-    /// The first thing wrong, cheapest check first; [`Fault::Class`] for any other kind.
-    #[inline]
-    pub fn parse(datagram: &'a [u8]) -> Result<Self, Fault> {
-        let header = Header::peek(datagram).ok_or(Fault::TooShort)?;
-        let Kind::Control = header.check_v1(datagram.len())? else {
-            return Err(Fault::Class);
-        };
-        let (front, tag) = split_tag(datagram);
-        let (aad, text) = front.split_at(HEADER_LEN);
-        Ok(Self { header, sealed: Sealed { aad, text, tag } })
-    }
-}
-
-/// A v1 control frame in a buffer, to be sealed, or opened in place.
-#[derive(Debug)]
-pub struct ControlMut<'b> {
-    /// Passed [`ControlFrame::parse`], or written so that it does.
-    bytes: &'b mut [u8],
-}
-
-impl<'b> ControlMut<'b> {
-    /// Begins a control frame around `text_len` bytes of messages, zeroed. `header_len` is set
-    /// here, whatever `header` says.
-    ///
-    /// # Errors
-    /// What a reader would say of the frame; [`Fault::TooShort`] also when `out` is too short.
-    pub fn begin(out: &'b mut [u8], header: &Header, text_len: usize) -> Result<Self, Fault> {
-        let header = Header { header_len: U16::new(HEADER_LEN as u16), ..*header };
-        let frame_len = text_len.saturating_add(HEADER_LEN + TAG_LEN);
-        let Kind::Control = header.check_v1(frame_len)? else {
-            return Err(Fault::Class);
-        };
-        let bytes = out.get_mut(..frame_len).ok_or(Fault::TooShort)?;
-        bytes.fill(0);
-        bytes[..HEADER_LEN].copy_from_slice(header.as_bytes());
-        Ok(Self { bytes })
-    }
-
-    /// The control frame that `datagram` is, to be opened in place.
-    ///
-    /// # Errors
-    /// What [`ControlFrame::parse`] says.
-    pub fn parse(datagram: &'b mut [u8]) -> Result<Self, Fault> {
-        ControlFrame::parse(datagram)?;
-        Ok(Self { bytes: datagram })
-    }
-
-    /// AAD is the header, the text is the messages.
-    #[must_use]
-    pub fn seal(&mut self) -> Seal<'_> {
-        let (front, tag) = split_tag_mut(self.bytes);
-        let (aad, text) = front.split_at_mut(HEADER_LEN);
-        Seal { aad, text, tag }
-    }
-
-    /// The frame's bytes.
-    #[must_use]
-    pub const fn finish(self) -> &'b mut [u8] {
-        self.bytes
-    }
-}
-
 /// Content is cut into parts only where losing one of them is not an option.
 #[inline]
 fn check_class(class: Class, tlvs: &Tlvs<'_>) -> Result<(), Fault> {
@@ -340,16 +242,6 @@ fn hop_aad_len(header: &Header, front_len: usize) -> usize {
         0 => front_len,
         _ => usize::from(header.header_len.get()),
     }
-}
-
-#[inline]
-fn split_tag(bytes: &[u8]) -> (&[u8], &[u8; TAG_LEN]) {
-    bytes.split_last_chunk().expect("a frame that passed its check has room for its tags")
-}
-
-#[inline]
-fn split_tag_mut(bytes: &mut [u8]) -> (&mut [u8], &mut [u8; TAG_LEN]) {
-    bytes.split_last_chunk_mut().expect("a frame that passed its check has room for its tags")
 }
 
 #[cfg(test)]
@@ -455,26 +347,5 @@ mod tests {
         let bytes = counting(0, &Tlvs { stream: Some(&PIECE), state: None }, 120);
         assert_eq!(bytes[1], flags::EXTENSION | flags::PARITY);
         assert_eq!(counting(0, &Tlvs::EMPTY, 120)[1], flags::PARITY);
-    }
-
-    #[test]
-    fn a_control_frame_is_a_header_messages_and_a_tag() {
-        let header = Header::v1(1, SessionId(7), NodeId(9), Kind::Control);
-        let mut out = [0xEE; 100];
-        assert_eq!(ControlMut::begin(&mut out, &header, 55).err(), Some(Fault::TooShort));
-        assert_eq!(ControlMut::begin(&mut out, &header, usize::MAX).err(), Some(Fault::TooLong));
-        let mut frame = ControlMut::begin(&mut out, &header, 3).unwrap();
-        let seal = frame.seal();
-        seal.text.copy_from_slice(b"abc");
-        seal.tag.fill(9);
-        assert_eq!(seal.aad, header.as_bytes());
-        let bytes = frame.finish();
-        let read = ControlFrame::parse(bytes).unwrap().sealed;
-        assert_eq!((read.aad, read.text, read.tag), (header.as_bytes(), &b"abc"[..], &[9; 16]));
-        assert_eq!(Frame::parse(bytes), Err(Fault::Class));
-        assert_eq!(ControlFrame::parse(&bytes[..45]), Err(Fault::TooShort));
-        assert_eq!(&*ControlMut::parse(bytes).unwrap().seal().text, b"abc");
-        let data = counting(0, &Tlvs::EMPTY, 80);
-        assert_eq!(ControlFrame::parse(&data), Err(Fault::Class));
     }
 }
