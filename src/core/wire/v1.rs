@@ -29,6 +29,7 @@ pub mod frame;
 pub mod header;
 pub mod seal;
 pub mod tlv;
+pub mod versioned;
 
 pub use bundle::{Bundle, BundleFault, BundleHead, Packing};
 pub use control::{Control, ControlFault, ControlFrame, ControlMut, ControlWriter, Controls};
@@ -36,3 +37,4 @@ pub use frame::{Frame, FrameMut, KeyName};
 pub use header::{Fault, Kind};
 pub use seal::{Seal, Sealed};
 pub use tlv::{State, Stream, Tlvs};
+pub use versioned::{Granted, Pages, Turn, Wished};
