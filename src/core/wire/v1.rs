@@ -23,18 +23,22 @@
 //! spelling of a thing: what is read is written again to the same bytes. `docs/WIRE.md` is the
 //! authority; held by `tests/wire_v1.rs` of this crate and `tests/vectors/v1-wire.txt`.
 
+pub mod body;
 pub mod bundle;
 pub mod control;
 pub mod frame;
 pub mod header;
 pub mod seal;
+pub mod split;
 pub mod tlv;
 pub mod versioned;
 
+pub use body::{BodyFault, BodyKind, Opened, Shape};
 pub use bundle::{Bundle, BundleFault, BundleHead, Packing};
 pub use control::{Control, ControlFault, ControlFrame, ControlMut, ControlWriter, Controls};
 pub use frame::{Frame, FrameMut, KeyName};
 pub use header::{Fault, Kind};
 pub use seal::{Seal, Sealed};
+pub use split::{Piece, Pieces, TooLarge};
 pub use tlv::{State, Stream, Tlvs};
 pub use versioned::{Granted, Pages, Turn, Wished};
