@@ -8,7 +8,7 @@
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U16;
 
-use super::Control;
+use super::{Control, FRONT_LEN};
 use crate::limits::{HEADER_LEN, TAG_LEN, V1_FRAME_MAX};
 use crate::wire::header::Header;
 use crate::wire::v1::header::{Fault, Kind};
@@ -128,7 +128,8 @@ impl<'b> ControlWriter<'b> {
         Ok(Self { out, len: HEADER_LEN })
     }
 
-    /// Appends `message`. Nothing is appended when it does not fit.
+    /// Appends `message`. Nothing is appended when it does not fit. Values are written as they stand:
+    /// one that its reader would refuse is the caller's mistake, asserted in debug builds.
     ///
     /// # Errors
     /// [`NoRoom`] when the buffer is full or the text would exceed 1,186 bytes: begin another frame.
@@ -140,7 +141,13 @@ impl<'b> ControlWriter<'b> {
         writer.put(&len.to_le_bytes())?;
         writer.put(front)?;
         writer.put(list)?;
-        self.len += writer.len();
+        let end = self.len + writer.len();
+        debug_assert_eq!(
+            Control::parse(message.kind(), &self.out[self.len + FRONT_LEN..end]).err(),
+            None,
+            "a message that its reader would refuse"
+        );
+        self.len = end;
         Ok(())
     }
 
