@@ -92,7 +92,8 @@ pub enum Turn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pages {
     held: u32,
-    /// Greater than `held` while pages are being collected, else without meaning.
+    /// The newest version of which a page has come. Nothing is being collected unless it is greater
+    /// than `held`.
     collecting: u32,
     pages: u8,
     /// Bit n: page n of `collecting` has come.
@@ -127,7 +128,7 @@ impl Pages {
         if page >= pages {
             return Turn::Contradiction;
         }
-        if self.collecting > self.held && version < self.collecting {
+        if version < self.collecting {
             return Turn::Known;
         }
         let first = version != self.collecting;
