@@ -12,7 +12,7 @@
 //! | [`ids`] | node, session, stream and address types that cannot be mixed up |
 //! | [`time`] | nanosecond instants and spans, and the timer wheel |
 //! | [`random`] | the one door for randomness; seeded in tests |
-//! | [`wire`] | the bytes: header, TLV extensions, frames, event blocks |
+//! | [`wire`] | the bytes of v0 and v1: headers, TLVs, frames, events, control messages, bundles |
 //!
 //! The one exception, for the quick start's sake: `NodeId::generate()` stands behind the feature
 //! `os-random`, which only `elara-runtime` turns on.

@@ -24,6 +24,41 @@ pub const SEGMENTS_MAX: usize = 64;
 /// 0x2112A442, read little-endian): never issued, refused as `ReservedSession`.
 pub const RESERVED_SESSION_LOW: u32 = 0x42A4_1221;
 
+// ---- Wire v1 -------------------------------------------------------------------------------------
+
+/// Longest v1 frame and longest bundle: what an IPv6 path of 1,280 bytes carries. Longer: `TooLong`.
+pub const V1_FRAME_MAX: usize = 1_232;
+/// Largest v1 `header_len`. Above: `HeaderLength`. What TLVs there are today reach 86.
+pub const V1_HEADER_LEN_MAX: usize = 94;
+/// Bytes between a data frame's TLVs and its ciphertext: epoch, connection, generation.
+pub const KEY_NAME_LEN: usize = 4;
+/// Bytes a v1 data frame without TLVs spends on everything but its opened body.
+pub const V1_OVERHEAD: usize = HEADER_LEN + KEY_NAME_LEN + TAG_LEN + TAG_LEN;
+/// The lengths a v1 data frame is padded to, ascending. Content that fits none goes in several.
+pub const V1_PADDED: [usize; 9] = [80, 120, 160, 240, 320, 480, 640, 960, V1_FRAME_MAX];
+/// Bytes of a bundle before its lengths.
+pub const BUNDLE_HEAD_LEN: usize = 12;
+/// Fewest frames a bundle holds; one travels alone. Fewer: `Count`.
+pub const BUNDLE_FRAMES_MIN: usize = 2;
+/// Most frames a bundle holds. More: `Count`.
+pub const BUNDLE_FRAMES_MAX: usize = 32;
+/// Bytes of control messages in one frame. What does not fit goes in the next one.
+pub const CONTROL_MAX: usize = V1_FRAME_MAX - HEADER_LEN - TAG_LEN;
+/// Largest `hold_ms` a SUBSCRIBE may wish for. Above: the message is malformed.
+pub const HOLD_MS_MAX: u8 = 5;
+/// Largest content of one event, proof included. Larger is refused where it is published.
+pub const EVENT_CONTENT_MAX: usize = 16 << 10;
+/// Parts an event is cut into at most. More: `Parts`. Enough for the largest content in frames
+/// of 640 bytes.
+pub const PARTS_MAX: u8 = 32;
+/// Largest content of one media frame, over all its datagrams: a stream's share of the cache.
+/// Larger is refused where it is published.
+pub const MEDIA_CONTENT_MAX: usize = 512 << 10;
+/// Version entries of a v1 event. More: the event is malformed.
+pub const EVENT_VERSIONS_MAX: usize = 8;
+/// Largest time-to-live exponent of a STATE TLV: 2^31 s, 68 years. Above: `Lifetime`.
+pub const TTL_MAX: u8 = 32;
+
 // ---- Sessions and participants, wire v0 ----------------------------------------------------------
 
 /// v0 sessions a shard keeps. Full: the datagram that would open one is `SessionsFull`.
@@ -116,6 +151,20 @@ pub struct Range {
 // ---- Arguments between bounds --------------------------------------------------------------------
 
 const _: () = assert!(V0_FRAME_MAX <= DATAGRAM_MAX);
+const _: () = assert!(V1_OVERHEAD == 66);
+const _: () = assert!(V1_FRAME_MAX <= V0_FRAME_MAX);
+// STREAM (2 + 12) and STATE (2 + 40) stand together in one header.
+const _: () = assert!(HEADER_LEN + 14 + 42 <= V1_HEADER_LEN_MAX);
+// The smallest size holds at least a kind, one byte and the end mark; the largest is a whole frame.
+const _: () = assert!(V1_PADDED[0] >= V1_OVERHEAD + 3 && V1_PADDED[8] == V1_FRAME_MAX);
+// Ten frames of 120 bytes fill a bundle to the last byte; the most frames of the smallest size do not
+// fit, so a bundle is full by its bytes before it is full by its count only where frames are control.
+const _: () = assert!(BUNDLE_HEAD_LEN + 10 * 2 + 10 * V1_PADDED[1] == V1_FRAME_MAX);
+const _: () = assert!(BUNDLE_HEAD_LEN + BUNDLE_FRAMES_MAX * (2 + V1_PADDED[0]) > V1_FRAME_MAX);
+// The largest event fits its parts in frames of 640 bytes with both TLVs, and proof and versions
+// leave room in one frame of the largest size.
+const _: () = assert!((PARTS_MAX as usize) * (640 - V1_OVERHEAD - 56 - 2) >= EVENT_CONTENT_MAX);
+const _: () = assert!(V1_OVERHEAD + 56 + 2 + 13 + 16 * EVENT_VERSIONS_MAX + 65 < V1_FRAME_MAX);
 const _: () = assert!(PEERS_PER_SESSION_DEFAULT <= PEERS_PER_SESSION_MAX);
 const _: () = assert!(PEERS_PER_SESSION_MAX <= V0_PARTICIPANTS_MAX);
 const _: () = assert!(V0_PER_IP_DEFAULT <= V0_PER_IP_MAX);

@@ -18,9 +18,10 @@
 //! | [`event`] | event blocks, the plain payload's content |
 //! | [`mutation`] | what an event does to its state atom |
 //! | [`version`] | version vectors: what an author had seen |
+//! | [`v1`] | wire v1: the same header, its own TLVs, bundles, control messages and sealed bodies |
 //!
-//! Reading borrows from the datagram and is as tolerant as the published 0.2.0 crates are, no more
-//! and no less (each module says where). Writing goes into the caller's buffer and ends in
+//! Reading borrows from the datagram and, in v0, is as tolerant as the published 0.2.0 crates are, no
+//! more and no less (each module says where); v1 accepts one spelling of each thing. Writing goes into the caller's buffer and ends in
 //! [`NoRoom`] when that, or the width of a length field, does not suffice. What was read can be
 //! written again to the same bytes; held by `tests/wire_properties.rs` of this crate.
 
@@ -29,6 +30,7 @@ pub mod frame;
 pub mod header;
 pub mod mutation;
 pub mod tlv;
+pub mod v1;
 pub mod version;
 mod writer;
 

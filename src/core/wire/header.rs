@@ -32,6 +32,7 @@ pub struct Header {
     /// The sender's time, in units of 100 us, relative to its state clock.
     pub time_hint: I32,
     /// v0: sequence number in the upper 16 bits, replay-window hint in the lower 16.
+    /// v1: the sequence number, one counter per connection, direction and class.
     pub seq_window: U32,
 }
 
@@ -55,12 +56,18 @@ pub mod flags {
     pub const COMPRESSED: u8 = 0x40;
     /// Reserved in v0.
     pub const RESERVED: u8 = 0x80;
+    /// v1: the lowest bit of the connection's number, by which the receiver picks the hop key.
+    pub const PARITY: u8 = RESERVED;
 }
 
 /// Values of [`Header::profile`] that have a name.
 pub mod profile {
     /// Text.
     pub const TEXTUAL: u8 = 0x00;
+    /// Who is here and how, v1.
+    pub const PRESENCE: u8 = 0x01;
+    /// Entries that are added and stay, v1.
+    pub const FEED: u8 = 0x02;
     /// Voice, the least that is understood.
     pub const VOICE_MINIMAL: u8 = 0x10;
     /// Voice, the usual.

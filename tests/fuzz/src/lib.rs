@@ -7,10 +7,12 @@
 pub mod corpus;
 pub mod mutate;
 mod wire;
+mod wire_v1;
 
 pub use wire::{
     fuzz_event, fuzz_frame, fuzz_header, fuzz_mutation, fuzz_tlv, fuzz_version, fuzz_write,
 };
+pub use wire_v1::{fuzz_body_v1, fuzz_bundle_v1, fuzz_control_v1, fuzz_frame_v1};
 
 /// One fuzz target.
 #[derive(Clone, Copy)]
@@ -30,6 +32,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "mutation", run: fuzz_mutation },
     Target { name: "version", run: fuzz_version },
     Target { name: "write", run: fuzz_write },
+    Target { name: "frame_v1", run: fuzz_frame_v1 },
+    Target { name: "control_v1", run: fuzz_control_v1 },
+    Target { name: "bundle_v1", run: fuzz_bundle_v1 },
+    Target { name: "body_v1", run: fuzz_body_v1 },
 ];
 
 /// The target called `name`.
