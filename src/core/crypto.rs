@@ -1,0 +1,27 @@
+//! Who may enter, what is genuine, and who can read it.
+//!
+//! Two layers, two kinds of key (`docs/WIRE.md`, section "Wire v1"):
+//! ```text
+//!             hop: Noise IK, then a tag on every frame, checked by the relay
+//!   author  ----------------------------------------------------------------->  relay
+//!      \                                                                          |
+//!       '---- end to end: keys per sender, connection and class -------> reader <-'
+//!             which the relay never holds                   the same bytes, unchanged
+//! ```
+//! | module | owns |
+//! |---|---|
+//! | [`secret`] | bytes that are wiped, not printed, and compared in constant time |
+//! | [`suite`] | the two AEADs |
+//! | [`hash`] | SHA-256, HMAC, HKDF |
+//!
+//! Randomness and time are arguments here as everywhere in this crate; what makes keys asks for a
+//! [`SecureRandom`](crate::random::SecureRandom), which a seeded stream is not.
+
+pub mod hash;
+#[cfg(test)]
+mod hex;
+pub mod secret;
+pub mod suite;
+
+pub use secret::Secret;
+pub use suite::{AeadKey, BadTag, Suite};
