@@ -13,15 +13,24 @@
 //! | [`secret`] | bytes that are wiped, not printed, and compared in constant time |
 //! | [`suite`] | the two AEADs |
 //! | [`hash`] | SHA-256, HMAC, HKDF |
+//! | [`identity`] | Ed25519 identities and the nodes they are |
+//! | [`exchange`] | X25519 keys, and the certificates that tie them to identities |
+//! | [`replay`] | each number once |
 //!
 //! Randomness and time are arguments here as everywhere in this crate; what makes keys asks for a
 //! [`SecureRandom`](crate::random::SecureRandom), which a seeded stream is not.
 
+mod base64url;
+pub mod exchange;
 pub mod hash;
 #[cfg(test)]
 mod hex;
+pub mod identity;
+pub mod replay;
 pub mod secret;
 pub mod suite;
 
+pub use exchange::{Certificate, ExchangeKey, ExchangePublic};
+pub use identity::{Identity, PublicKey};
 pub use secret::Secret;
 pub use suite::{AeadKey, BadTag, Suite};
