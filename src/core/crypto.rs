@@ -15,6 +15,8 @@
 //! | [`hash`] | SHA-256, HMAC, HKDF |
 //! | [`identity`] | Ed25519 identities and the nodes they are |
 //! | [`exchange`] | X25519 keys, and the certificates that tie them to identities |
+//! | [`token`] | what an issuer says about who may enter |
+//! | [`join`] | join addresses |
 //! | [`replay`] | each number once |
 //!
 //! Randomness and time are arguments here as everywhere in this crate; what makes keys asks for a
@@ -26,11 +28,15 @@ pub mod hash;
 #[cfg(test)]
 mod hex;
 pub mod identity;
+pub mod join;
 pub mod replay;
 pub mod secret;
 pub mod suite;
+pub mod token;
 
 pub use exchange::{Certificate, ExchangeKey, ExchangePublic};
 pub use identity::{Identity, PublicKey};
+pub use join::JoinAddress;
 pub use secret::Secret;
 pub use suite::{AeadKey, BadTag, Suite};
+pub use token::{Claims, Issuers, Permissions, Subject, Token};

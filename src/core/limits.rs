@@ -45,6 +45,11 @@ pub const V0_SILENCE: Span = Span::from_secs(60);
 /// A v0 participant alone in its session and silent for this long is forgotten, and the session ends.
 pub const V0_ALONE: Span = Span::from_secs(10);
 
+// ---- Keys ----------------------------------------------------------------------------------------
+
+/// Issuers a relay believes. Full: the configuration is refused.
+pub const ISSUERS_MAX: usize = 16;
+
 // ---- The cycle -----------------------------------------------------------------------------------
 
 /// Trains (received messages, each one or more datagrams) a shard takes in per cycle; what is left
