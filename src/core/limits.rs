@@ -49,6 +49,9 @@ pub const V0_ALONE: Span = Span::from_secs(10);
 
 /// Issuers a relay believes. Full: the configuration is refused.
 pub const ISSUERS_MAX: usize = 16;
+/// Frames of one class after which a connection wants new keys (RFC 9001 appendix B.1 allows GCM
+/// that many of up to 2 KiB).
+pub const REKEY_FRAMES: u64 = 1 << 28;
 
 // ---- The cycle -----------------------------------------------------------------------------------
 
