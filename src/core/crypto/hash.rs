@@ -61,6 +61,25 @@ pub fn expand<const N: usize>(prk: &Secret<HASH_LEN>, info: &[&[u8]]) -> Secret<
     out
 }
 
+/// SHA-256 step by step, for the Noise state machine.
+pub(super) struct Sha256(digest::Context);
+
+impl Sha256 {
+    pub(super) fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of what was said since the last one, beginning anew.
+    pub(super) fn finish(&mut self) -> [u8; HASH_LEN] {
+        let context = core::mem::replace(self, Self::new()).0;
+        first(context.finish().as_ref())
+    }
+}
+
 /// The first `N` bytes of a digest.
 fn first<const N: usize>(digest: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
