@@ -27,7 +27,7 @@ pub fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; HASH_LEN] {
     first(context.sign().as_ref())
 }
 
-/// The first sixteen bytes of [`hmac`]: what the wire calls HMAC16.
+/// The first sixteen bytes of [`hmac()`]: what the wire calls HMAC16.
 #[must_use]
 pub fn hmac16(key: &[u8], parts: &[&[u8]]) -> [u8; 16] {
     first(&hmac(key, parts))
