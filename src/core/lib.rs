@@ -8,6 +8,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`limits`] | every bound of the system, and the assertions between bounds |
+//! | [`crypto`] | who may enter, what is genuine, and who can read it |
 //! | [`cidr`] | blocks of addresses, as operators write them |
 //! | [`ids`] | node, session, stream and address types that cannot be mixed up |
 //! | [`time`] | nanosecond instants and spans, and the timer wheel |
@@ -23,6 +24,7 @@
 extern crate alloc;
 
 pub mod cidr;
+pub mod crypto;
 pub mod ids;
 pub mod limits;
 pub mod random;

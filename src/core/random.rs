@@ -29,6 +29,23 @@ pub trait Random {
     }
 }
 
+/// A source good enough for keys. Implementing it is the promise that nobody can guess the next bit:
+/// an operating system's generator, or one seeded from it.
+pub trait SecureRandom: Random {}
+
+/// Makes keys from a source that anyone can guess, for tests, golden vectors and the simulator.
+/// A [`Seeded`] is no [`SecureRandom`]; whoever wants it to be one must write this name.
+#[derive(Clone, Debug)]
+pub struct GuessableKeys<R>(pub R);
+
+impl<R: Random> Random for GuessableKeys<R> {
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}
+
+impl<R: Random> SecureRandom for GuessableKeys<R> {}
+
 /// SplitMix64 (Steele, Lea, Flood 2014): the whole stream follows from one number.
 /// For tests, simulation and load patterns; never for keys.
 #[derive(Clone, Debug)]

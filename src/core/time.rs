@@ -15,6 +15,20 @@ pub struct Instant(u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(u64);
 
+/// A moment on the calendar: milliseconds since 1970, UTC. Only what outlives a process carries one
+/// (tokens, certificates, HELLO); everything else counts in [`Instant`]s, which never jump.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub u64);
+
+impl UnixMillis {
+    /// Whole seconds, as tokens and certificates count them; the last second there is from 2106 on.
+    #[must_use]
+    pub const fn seconds(self) -> u32 {
+        let seconds = self.0 / 1_000;
+        if seconds > u32::MAX as u64 { u32::MAX } else { seconds as u32 }
+    }
+}
+
 impl Instant {
     /// The origin.
     pub const ZERO: Self = Self(0);

@@ -1,0 +1,226 @@
+//! End to end: what members seal for each other and the relay cannot open.
+//!
+//! ```text
+//!   S    = Extract("ELARA1 psk", session key)                  epoch 0; another mode, another S
+//!   base = Expand(S,    "ELARA1 sender" | id_pub 32 | inst 16, 32)
+//!   ck   = Expand(base, "ELARA1 class" | class u8, 32)
+//!   key 32 | iv 12 = Expand(ck, "ELARA1 key", 44)
+//!   nonce = iv XOR (0 x8 | seq u32)
+//!
+//!   | header, TLVs | epoch u16 | conn u8 | gen u8 | ciphertext | tag 16 | hop tag 16 |
+//!   |<------------------ AAD -------------------->|
+//! ```
+//! One key per sender, connection and class. Every frame names its key, so loss and reordering
+//! desynchronise nothing, and nobody ever tries several keys on one frame. `inst` follows from the
+//! sender's own fresh ephemeral key: restarting with the same session key makes other keys.
+//!
+//! | here | is |
+//! |---|---|
+//! | [`SessionKey`], [`EpochSecret`] | what members share |
+//! | [`Sealer`] | a sender's keys for one connection |
+//! | [`Openers`] | a receiver's keys for everyone else, and what it has seen of them |
+
+mod openers;
+
+pub use openers::{Author, OpenRefused, Openers};
+
+use core::fmt;
+
+use super::bounds::{Bounds, Misshapen};
+use super::hash::{HASH_LEN, expand, extract};
+use super::hop::{Inst, Scratch, split_material, split_tag, xor};
+use super::identity::PublicKey;
+use super::secret::Secret;
+use super::suite::{AeadKey, BadTag, Nonce, Suite};
+use crate::limits::TAG_LEN;
+
+/// Bytes that name a frame's key, in front of the ciphertext: `epoch u16 | conn u8 | gen u8`.
+pub const KEY_NAME_LEN: usize = 4;
+/// What stands around the content of a frame without TLVs: header, name, two tags.
+pub const OVERHEAD: usize = crate::limits::HEADER_LEN + KEY_NAME_LEN + 2 * TAG_LEN;
+/// The data classes.
+const CLASSES: usize = 5;
+
+const _: () = assert!(OVERHEAD == 66);
+
+/// The 32 random bytes behind `e=` in a join address. They never leave the client.
+pub type SessionKey = Secret<32>;
+
+/// What the members of one epoch share: the root of all their keys.
+#[derive(Clone)]
+pub struct EpochSecret {
+    epoch: u16,
+    secret: Secret<HASH_LEN>,
+}
+
+impl EpochSecret {
+    /// Mode 0: the secret that follows from the session key. Epoch 0, for ever.
+    #[must_use]
+    pub fn from_session_key(key: &SessionKey) -> Self {
+        Self { epoch: 0, secret: extract(b"ELARA1 psk", key.expose()) }
+    }
+
+    /// Mode 1: a secret that a group protocol has agreed on for `epoch`.
+    #[must_use]
+    pub const fn from_group(epoch: u16, secret: Secret<HASH_LEN>) -> Self {
+        Self { epoch, secret }
+    }
+
+    /// The epoch, as frames name it.
+    #[must_use]
+    pub const fn epoch(&self) -> u16 {
+        self.epoch
+    }
+
+    fn base(&self, id: &PublicKey, inst: &Inst) -> Secret<HASH_LEN> {
+        expand(&self.secret, &[b"ELARA1 sender", id.as_bytes(), &inst.0])
+    }
+}
+
+impl fmt::Debug for EpochSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EpochSecret({}, ..)", self.epoch)
+    }
+}
+
+/// Which key a frame was sealed with, as far as its body says; the rest is its sender and class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyName {
+    /// The epoch of the secret.
+    pub epoch: u16,
+    /// The number of the sender's connection.
+    pub conn: u8,
+    /// The generation within the connection; 0 in mode 0.
+    pub generation: u8,
+}
+
+impl KeyName {
+    /// The name in a data frame; `None` when the frame is too short to have a body.
+    #[must_use]
+    pub fn of(frame: &[u8]) -> Option<Self> {
+        let bounds = Bounds::of(frame).ok()?;
+        sealed_parts(&bounds, frame.len())?;
+        let [a, b, conn, generation] =
+            *frame.get(bounds.header_len..)?.first_chunk::<KEY_NAME_LEN>()?;
+        Some(Self { epoch: u16::from_le_bytes([a, b]), conn, generation })
+    }
+
+    const fn to_bytes(self) -> [u8; KEY_NAME_LEN] {
+        let [a, b] = self.epoch.to_le_bytes();
+        [a, b, self.conn, self.generation]
+    }
+}
+
+/// The end of the AAD, and of the ciphertext, when the frame has room for both tags.
+fn sealed_parts(bounds: &Bounds, len: usize) -> Option<(usize, usize)> {
+    let text = bounds.header_len + KEY_NAME_LEN;
+    let end = len.checked_sub(2 * TAG_LEN)?;
+    (text <= end).then_some((text, end))
+}
+
+/// One class's key of one connection of one sender.
+#[derive(Debug)]
+pub struct ClassKey {
+    key: AeadKey,
+    iv: Nonce,
+}
+
+impl ClassKey {
+    /// The key of `id`'s connection `inst` for `class`.
+    #[must_use]
+    pub fn derive(
+        suite: Suite,
+        secret: &EpochSecret,
+        id: &PublicKey,
+        inst: &Inst,
+        class: u8,
+    ) -> Self {
+        Self::from_base(suite, &secret.base(id, inst), class)
+    }
+
+    fn from_base(suite: Suite, base: &Secret<HASH_LEN>, class: u8) -> Self {
+        let chain = expand::<HASH_LEN>(base, &[b"ELARA1 class", &[class]]);
+        let material = expand(&chain, &[b"ELARA1 key"]);
+        let (key, iv) = split_material(&material);
+        Self { key: AeadKey::new(suite, key), iv: *iv }
+    }
+
+    fn seal(&self, bounds: &Bounds, frame: &mut [u8]) -> Result<(), Misshapen> {
+        let (text, end) = sealed_parts(bounds, frame.len()).ok_or(Misshapen)?;
+        let (aad, rest) = frame.split_at_mut(text);
+        let (content, tags) = rest.split_at_mut(end - text);
+        tags[..TAG_LEN].copy_from_slice(&self.key.seal(self.nonce(bounds.seq), aad, content));
+        Ok(())
+    }
+
+    /// The content of `frame`, padding included, opened in `scratch`.
+    fn open<'s>(
+        &self,
+        bounds: &Bounds,
+        frame: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [u8], OpenRefused> {
+        let (text, _) = sealed_parts(bounds, frame.len()).ok_or(OpenRefused::Misshapen)?;
+        let (front, _hop) = split_tag(frame)?;
+        let (front, tag) = split_tag(front)?;
+        let (aad, ciphertext) = front.split_at_checked(text).ok_or(OpenRefused::Misshapen)?;
+        let content = scratch.hold(ciphertext);
+        self.key.open(self.nonce(bounds.seq), aad, content, tag)?;
+        Ok(content)
+    }
+
+    fn nonce(&self, seq: u32) -> Nonce {
+        let [a, b, c, d] = seq.to_le_bytes();
+        xor(&self.iv, [0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d])
+    }
+}
+
+/// A sender's keys for one connection: all five classes.
+#[derive(Debug)]
+pub struct Sealer {
+    name: KeyName,
+    keys: [ClassKey; CLASSES],
+}
+
+impl Sealer {
+    /// The keys of `id` on its connection `conn`, which `inst` names.
+    #[must_use]
+    pub fn new(suite: Suite, secret: &EpochSecret, id: &PublicKey, inst: &Inst, conn: u8) -> Self {
+        let base = secret.base(id, inst);
+        Self {
+            name: KeyName { epoch: secret.epoch, conn, generation: 0 },
+            keys: core::array::from_fn(|class| ClassKey::from_base(suite, &base, class as u8)),
+        }
+    }
+
+    /// Whether a frame has the room that sealing needs, and a class that is sealed.
+    pub(super) fn fits(&self, bounds: &Bounds, len: usize) -> bool {
+        usize::from(bounds.class) < CLASSES && sealed_parts(bounds, len).is_some()
+    }
+
+    /// Seals a frame whose number is final: writes the key's name, the ciphertext in place of the
+    /// content, the tag. Reached through [`Sending::data`](super::hop::Sending::data), which gives
+    /// every frame its own number.
+    pub(super) fn seal(&self, frame: &mut [u8]) -> Result<(), Misshapen> {
+        let bounds = Bounds::of(frame)?;
+        let key = self.keys.get(usize::from(bounds.class)).ok_or(Misshapen)?;
+        let (text, _) = sealed_parts(&bounds, frame.len()).ok_or(Misshapen)?;
+        frame[bounds.header_len..text].copy_from_slice(&self.name.to_bytes());
+        key.seal(&bounds, frame)
+    }
+}
+
+impl From<BadTag> for OpenRefused {
+    fn from(BadTag: BadTag) -> Self {
+        Self::BadTag
+    }
+}
+
+impl From<Misshapen> for OpenRefused {
+    fn from(Misshapen: Misshapen) -> Self {
+        Self::Misshapen
+    }
+}
+
+#[cfg(test)]
+mod tests;
