@@ -80,7 +80,7 @@ pub struct SessionView {
     pub session: SessionId,
     /// How long it has been open.
     pub age: Span,
-    /// Frames forwarded in it since it opened.
+    /// Frames taken in for it since it opened, whether anyone was there to hear them or not.
     pub frames: u64,
     /// Everyone in it, in no particular order.
     pub participants: Vec<ParticipantView>,

@@ -150,8 +150,9 @@ pub trait Io {
 
     /// Queues one send: the slices, one after the other, to `to`. `segment` 0 makes them one datagram;
     /// otherwise the kernel cuts the bytes every `segment` bytes (GSO), and all slices but the last
-    /// must be multiples of it. At most `limits::SEGMENTS_MAX` slices and datagrams. Never waits: what the kernel does not take at once is dropped and counted
-    /// in [`Io::egress`]. Sends leave in the order they were queued.
+    /// must be multiples of it. At most `limits::SEGMENTS_MAX` slices and datagrams. Never waits: what
+    /// the kernel does not take at once is dropped and counted in [`Io::egress`]. Sends leave in the
+    /// order they were queued.
     fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16);
 
     /// What became of all sends so far. Settled after an [`Io::enter`].

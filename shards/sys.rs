@@ -2,11 +2,12 @@
 //!
 //! Everything that leaves this folder is safe to call. Each file is one idea: [`message`] turns
 //! addresses and control data into what the kernel reads, [`mmsg`] is recvmmsg and sendmmsg, [`ring`]
-//! is io_uring, [`options`] is setsockopt, [`wait`] is eventfd and epoll, [`cpu`] is affinity, clocks and
-//! limits, [`counting`] is an allocator for tests.
+//! is io_uring, [`options`] is setsockopt, [`wait`] is epoll, eventfd and signalfd, [`cpu`] is affinity,
+//! clocks and limits; for tests, [`counting`] is an allocator and [`confine`] a world without io_uring.
 
 #![allow(unsafe_code)] // JUSTIFICATION: system calls; each use says why it holds.
 
+pub mod confine;
 pub mod counting;
 pub mod cpu;
 pub mod message;

@@ -61,8 +61,9 @@ on_every_back_end! {
         introduce(&mut room, OTHER, 3..4);
         let said = frame(ROOM, 0, b"good morning");
         room.say(0, &said);
-        assert_eq!(room.heard(1), [said.clone()]);
-        assert_eq!(room.heard(2), [said]);
+        for peer in [1, 2] {
+            assert_eq!(room.heard(peer), std::slice::from_ref(&said));
+        }
         assert_eq!(room.heard(0), Vec::<Vec<u8>>::new(), "nobody hears themselves");
         assert_eq!(room.heard(3), Vec::<Vec<u8>>::new(), "another session hears nothing");
         let counters = room.settle();

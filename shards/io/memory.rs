@@ -76,6 +76,8 @@ pub struct Memory {
     mischief: Mischief,
     random: Seeded,
     starved: u64,
+    idle: u64,
+    truncated: u64,
 }
 
 impl Memory {
@@ -94,6 +96,8 @@ impl Memory {
             mischief: Mischief::default(),
             random: Seeded::new(seed),
             starved: 0,
+            idle: 0,
+            truncated: 0,
         }
     }
 
@@ -156,9 +160,16 @@ impl Memory {
         self.outbox.unseen()
     }
 
+    /// How often `enter` brought nothing although something waited, and how many messages were cut.
+    #[must_use]
+    pub const fn mischief_done(&self) -> (u64, u64) {
+        (self.idle, self.truncated)
+    }
+
     /// The kernel's half of `enter`: from the queue into free buffers.
     fn fill(&mut self) {
-        if self.random.chance(self.mischief.idle) {
+        if !self.queue.is_empty() && self.random.chance(self.mischief.idle) {
+            self.idle += 1;
             return;
         }
         for _ in 0..self.mischief.batch {
@@ -181,6 +192,7 @@ impl Memory {
                 message.len = self.random.below(u64::from(message.len) + 1) as u16;
                 message.truncated = true;
             }
+            self.truncated += u64::from(message.truncated);
             self.pool.push_ready(buffer, message);
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Buffers recycle one cycle later: everything sent from them has left the process by then, because every
 //! send carries MSG_DONTWAIT and ends inside `io_uring_enter`. A multishot posts at most a few dozen
-//! messages before it yields, so [`Io::receive`] asks again before it says "no more": a burst stays whole, within the shard's budget.
+//! messages before it yields, so [`Io::receive`] asks again before it says "no more": a burst
+//! stays whole, within the shard's budget.
 
 use std::io;
 use std::net::UdpSocket;

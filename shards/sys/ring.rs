@@ -1,39 +1,28 @@
-//! io_uring: one ring, one UDP socket, multishot receive into a provided buffer ring, sends that never wait.
+//! io_uring: one ring, one UDP socket, multishot receive into a provided buffer ring, sends that never
+//! wait.
 //!
-//! ```text
-//!   pool:  | buffer 0 | buffer 1 | ...                 lent to the kernel through the buffer ring
-//!   buffer: io_uring_recvmsg_out 16 | name 28 | control 24 | payload ......
-//!                                                     ^ PAYLOAD: always here, whatever the kernel wrote before it
-//! ```
 //! **Who owns a buffer.** The kernel, until a completion names it; the caller, until [`Ring::recycle`]
 //! gives it back. Sends point straight into buffers the caller owns; they carry MSG_DONTWAIT, so the
 //! kernel has finished with their memory when `io_uring_enter` returns, and a buffer may be recycled
 //! after [`Ring::submit`] or [`Ring::wait`] without counting references.
 
+mod pool;
+mod sends;
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use elara_core::ClientAddr;
-use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX};
 use elara_core::time::Span;
-use io_uring::types::{BufRingEntry, CancelBuilder, Fixed, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-use super::message::{Control, Family, RawAddr, gro_segment};
+use super::message::{Control, Family, RawAddr};
 use super::mmsg::is_busy;
 use super::wait::Bell;
+use pool::{BUFFER_GROUP, Pool};
+use sends::Sends;
 
-/// Bytes of `struct io_uring_recvmsg_out`: name length, control length, payload length, flags.
-const RECVMSG_OUT: usize = 16;
-const NAME: usize = RECVMSG_OUT;
-const CONTROL: usize = NAME + size_of::<RawAddr>();
-/// Where a received payload begins in its buffer.
-const PAYLOAD: usize = CONTROL + Control::LEN;
-/// Bytes of one receive buffer: room for the longest train.
-const BUFFER: usize = (PAYLOAD + DATAGRAM_MAX).next_multiple_of(4_096);
-const BUFFER_GROUP: u16 = 0;
 /// The only registered file: the socket.
 const SOCKET: Fixed = Fixed(0);
 
@@ -291,8 +280,8 @@ impl Ring {
     #[must_use]
     pub fn bytes(&self, buffer: u16, start: u32, len: u16) -> &[u8] {
         match self.pool.part(buffer, start, len) {
-            // SAFETY: the range lies inside the pool, which lives as long as `self`, and is initialised (mapped
-            // zeroed). The kernel writes only into buffers lent to it; it was told of a completion
+            // SAFETY: the range lies inside the pool, which lives as long as `self`, and is initialised
+            // (mapped zeroed). The kernel writes only into buffers lent to it; it was told of a completion
             // before the caller could learn the buffer's number, and gets it back through `&mut self`.
             Some(base) => unsafe { std::slice::from_raw_parts(base, usize::from(len)) },
             None => &[],
@@ -326,209 +315,5 @@ impl Drop for Ring {
         let _ = submitter.register_sync_cancel(None, CancelBuilder::any());
         let _ = submitter.unregister_files();
         let _ = submitter.unregister_buf_ring(BUFFER_GROUP);
-    }
-}
-
-/// Receive buffers and the ring through which they are lent to the kernel.
-struct Pool {
-    memory: Mapping,
-    entries: Mapping,
-    count: u16,
-    tail: u16,
-}
-
-impl Pool {
-    fn new(ring: &IoUring, count: u16) -> io::Result<Self> {
-        let memory = Mapping::new(usize::from(count) * BUFFER)?;
-        let entries = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
-        // SAFETY: `entries` is page-aligned, zeroed, long enough for `count` entries, and outlives the ring:
-        // `Ring` unregisters it before it drops the pool.
-        unsafe {
-            ring.submitter().register_buf_ring_with_flags(
-                entries.base.as_ptr() as u64,
-                count,
-                BUFFER_GROUP,
-                0,
-            )
-        }?;
-        let mut pool = Self { memory, entries, count, tail: 0 };
-        (0..count).for_each(|buffer| pool.lend(buffer));
-        pool.publish();
-        Ok(pool)
-    }
-
-    fn lend(&mut self, buffer: u16) {
-        debug_assert!(buffer < self.count, "a buffer the kernel named");
-        let index = usize::from(self.tail & (self.count - 1));
-        let address = self.memory.base.as_ptr() as u64 + u64::from(buffer) * BUFFER as u64;
-        // SAFETY: `index < count` (a power of two), and `entries` holds `count` of them, properly aligned.
-        // The kernel does not read an entry before `publish` moves the tail past it.
-        let entry = unsafe { &mut *self.entries.base.as_ptr().cast::<BufRingEntry>().add(index) };
-        entry.set_addr(address);
-        entry.set_len(BUFFER as u32);
-        entry.set_bid(buffer);
-        self.tail = self.tail.wrapping_add(1);
-    }
-
-    fn publish(&mut self) {
-        // SAFETY: the tail lies in the first entry of the ring, is aligned, and is only written here.
-        let tail = unsafe {
-            AtomicU16::from_ptr(BufRingEntry::tail(self.entries.base.as_ptr().cast()).cast_mut())
-        };
-        tail.store(self.tail, Ordering::Release);
-    }
-
-    /// Where a part of a buffer lies, if it lies inside.
-    #[inline]
-    fn part(&self, buffer: u16, start: u32, len: u16) -> Option<*const u8> {
-        let inside = buffer < self.count && start as usize + usize::from(len) <= BUFFER;
-        // SAFETY: buffer and range were just checked against the mapping.
-        inside.then(|| unsafe {
-            self.memory
-                .base
-                .as_ptr()
-                .add(usize::from(buffer) * BUFFER + start as usize)
-                .cast_const()
-        })
-    }
-
-    /// What the kernel wrote into a buffer: `filled` bytes, beginning with io_uring_recvmsg_out.
-    #[inline]
-    fn message(&self, buffer: u16, filled: usize) -> Completion {
-        let spoiled = Completion::Spoiled { buffer };
-        let Some(base) = self.part(buffer, 0, PAYLOAD as u16) else { return spoiled };
-        // SAFETY: the first PAYLOAD bytes of the buffer are inside the mapping and initialised; the
-        // kernel has completed this buffer and does not write it until it is lent again.
-        let head = unsafe { &*base.cast::<[u8; PAYLOAD]>() };
-        let word =
-            |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let (name_len, control_len) = (word(0) as usize, word(4) as usize);
-        let (payload_len, flags) = (word(8) as usize, word(12));
-        let there = filled.saturating_sub(PAYLOAD);
-        let name = &head[NAME..NAME + name_len.min(size_of::<RawAddr>())];
-        let control = &head[CONTROL..CONTROL + control_len.min(Control::LEN)];
-        let Some(from) = RawAddr::decode(name) else { return spoiled };
-        Completion::Received {
-            buffer,
-            start: PAYLOAD as u32,
-            len: payload_len.min(there) as u16,
-            from,
-            segment: gro_segment(control),
-            truncated: payload_len > there || flags & libc::MSG_TRUNC as u32 != 0,
-        }
-    }
-}
-
-/// What queued sends point at, until the kernel has taken them.
-struct Sends {
-    family: Family,
-    addresses: Box<[RawAddr]>,
-    headers: Box<[libc::msghdr]>,
-    controls: Box<[Control]>,
-    vectors: Box<[libc::iovec]>,
-    used: usize,
-    vectors_used: usize,
-}
-
-impl Sends {
-    fn new(slots: usize, family: Family) -> Self {
-        // SAFETY: a msghdr is plain data; all zero means "nothing".
-        let header: libc::msghdr = unsafe { std::mem::zeroed() };
-        let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-        Self {
-            family,
-            addresses: vec![RawAddr::EMPTY; slots].into(),
-            headers: vec![header; slots].into(),
-            controls: vec![Control::EMPTY; slots].into(),
-            vectors: vec![vector; slots.max(SEGMENTS_MAX) * 2].into(),
-            used: 0,
-            vectors_used: 0,
-        }
-    }
-
-    const fn is_full(&self, parts: usize) -> bool {
-        self.used == self.addresses.len() || self.vectors_used + parts > self.vectors.len()
-    }
-
-    const fn reset(&mut self) {
-        self.used = 0;
-        self.vectors_used = 0;
-    }
-
-    #[inline]
-    fn address(&mut self, to: &ClientAddr) -> usize {
-        let slot = self.used;
-        self.addresses[slot] = RawAddr::encode(to, self.family);
-        self.used += 1;
-        slot
-    }
-
-    #[inline]
-    fn vector(&mut self, base: *const u8, len: usize) {
-        self.vectors[self.vectors_used] =
-            libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len };
-        self.vectors_used += 1;
-    }
-
-    /// The entry that sends the vectors from `first` on to the address in `slot`.
-    #[inline]
-    fn entry(&mut self, slot: usize, first: usize, segment: u16) -> squeue::Entry {
-        let address = &mut self.addresses[slot];
-        if let [one] = self.vectors[first..self.vectors_used]
-            && segment == 0
-        {
-            return opcode::Send::new(SOCKET, one.iov_base.cast_const().cast(), one.iov_len as u32)
-                .flags(libc::MSG_DONTWAIT)
-                .dest_addr(address.as_ptr())
-                .dest_addr_len(self.family.addr_len())
-                .build();
-        }
-        let header = &mut self.headers[slot];
-        header.msg_name = address.as_mut_ptr();
-        header.msg_namelen = self.family.addr_len();
-        header.msg_iov = self.vectors[first..].as_mut_ptr();
-        header.msg_iovlen = self.vectors_used - first;
-        (header.msg_control, header.msg_controllen) = if segment == 0 {
-            (ptr::null_mut(), 0)
-        } else {
-            self.controls[slot] = Control::segment(segment);
-            (self.controls[slot].as_mut_ptr(), Control::LEN)
-        };
-        opcode::SendMsg::new(SOCKET, &raw const *header).flags(libc::MSG_DONTWAIT as u32).build()
-    }
-}
-
-/// Anonymous, zeroed, page-aligned memory.
-struct Mapping {
-    base: NonNull<u8>,
-    len: usize,
-}
-
-impl Mapping {
-    fn new(len: usize) -> io::Result<Self> {
-        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing of ours.
-        let base = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        NonNull::new(base.cast())
-            .map(|base| Self { base, len })
-            .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: this is the mapping `new` made, and nothing points into it any more.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for sockets and for other threads: eventfd and epoll.
+//! Waiting for sockets, for other threads and for Ctrl-C: epoll, eventfd and signalfd.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -117,6 +117,46 @@ impl Poll {
     }
 }
 
+/// Ctrl-C (SIGINT) as something to wait for, not something that ends the process.
+#[derive(Debug)]
+pub struct Interrupt(OwnedFd);
+
+impl Interrupt {
+    /// Takes SIGINT away from the calling thread and every thread it starts from here on.
+    ///
+    /// # Errors
+    /// What pthread_sigmask or signalfd answers.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: sigset_t is a bit field; all zero is a valid value, and sigemptyset makes it empty.
+        let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `set` is a live sigset_t and SIGINT a signal.
+        unsafe {
+            libc::sigemptyset(&raw mut set);
+            libc::sigaddset(&raw mut set, libc::SIGINT);
+        }
+        // SAFETY: `set` is initialised; the old mask is not asked for.
+        let error =
+            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut()) };
+        if error != 0 {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        // SAFETY: `set` is initialised, and -1 asks for a new descriptor.
+        let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC) };
+        Ok(Self(owned(fd)?))
+    }
+
+    /// Waits until Ctrl-C is pressed.
+    ///
+    /// # Errors
+    /// What read answers.
+    pub fn wait(&self) -> io::Result<()> {
+        let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
+        // SAFETY: `info` is as many writable bytes as we say.
+        let read = unsafe { libc::read(self.0.as_raw_fd(), info.as_mut_ptr().cast(), info.len()) };
+        if read > 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
 fn owned(fd: i32) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -141,5 +181,17 @@ mod tests {
         assert_eq!(poll.wait(None).unwrap().collect::<Vec<_>>(), [7]);
         bell.silence();
         assert_eq!(poll.wait(now).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_interrupt_is_waited_for_and_ends_nothing() {
+        // In a thread of its own: the mask is the thread's, and so is a signal that it raises.
+        let heard = std::thread::spawn(|| {
+            let interrupt = Interrupt::new().unwrap();
+            // SAFETY: raise takes no pointers, and SIGINT is blocked here.
+            assert_eq!(unsafe { libc::raise(libc::SIGINT) }, 0);
+            interrupt.wait()
+        });
+        heard.join().unwrap().unwrap();
     }
 }

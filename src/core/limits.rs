@@ -86,10 +86,36 @@ pub const SHARDS_MAX: usize = 256;
 pub const NOTICES_MAX: usize = 1 << 20;
 /// `event_buffer_size` when the configuration is silent.
 pub const NOTICES_DEFAULT: usize = 1_024;
+/// `prediction_entropy` when the configuration is silent: predicted events.
+pub const PREDICTION_ENTROPY_DEFAULT: u64 = 1_024;
 /// Largest `prediction_entropy`.
 pub const PREDICTION_ENTROPY_MAX: u64 = 1 << 20;
 /// A configuration file longer than this is refused, in bytes.
 pub const CONFIG_FILE_MAX: usize = 1 << 20;
+
+// ---- The degradation ladder's configuration --------------------------------------------------------
+
+/// The deepest level of the ladder, and `floor_level` when the configuration is silent.
+pub const LADDER_LEVEL_MAX: u64 = 5;
+/// `loss_down_permille`: loss that takes a receiver one level down.
+pub const LADDER_LOSS_DOWN_PERMILLE: Range = Range { min: 1, default: 50, max: 500 };
+/// `loss_up_permille`: loss below which a receiver may climb. Must be less than `loss_down_permille`.
+pub const LADDER_LOSS_UP_PERMILLE: Range = Range { min: 0, default: 10, max: 499 };
+/// `delay_down_ms`: queueing delay that takes a receiver one level down.
+pub const LADDER_DELAY_DOWN_MS: Range = Range { min: 10, default: 150, max: 2_000 };
+/// `hold_up_ms`: how long a receiver must be well before it climbs one level.
+pub const LADDER_HOLD_UP_MS: Range = Range { min: 1_000, default: 5_000, max: 60_000 };
+
+/// What a configuration may ask for, and gets when it is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Smallest value allowed.
+    pub min: u64,
+    /// Value when the configuration is silent.
+    pub default: u64,
+    /// Largest value allowed.
+    pub max: u64,
+}
 
 // ---- Arguments between bounds --------------------------------------------------------------------
 
@@ -97,6 +123,8 @@ const _: () = assert!(V0_FRAME_MAX <= DATAGRAM_MAX);
 const _: () = assert!(PEERS_PER_SESSION_DEFAULT <= PEERS_PER_SESSION_MAX);
 const _: () = assert!(PEERS_PER_SESSION_MAX <= V0_PARTICIPANTS_MAX);
 const _: () = assert!(V0_PER_IP_DEFAULT <= V0_PER_IP_MAX);
+// The ladder's defaults must leave room between falling and climbing, or it would oscillate.
+const _: () = assert!(LADDER_LOSS_UP_PERMILLE.default < LADDER_LOSS_DOWN_PERMILLE.default);
 // A lone participant must not outlive one in company.
 const _: () = assert!(V0_ALONE.as_nanos() < V0_SILENCE.as_nanos());
 // Timers must be fine enough to tell the two apart.

@@ -1,9 +1,12 @@
-//! What the tests of this folder share: v0 frames, and rooms in which a shard can be talked to.
+//! What the tests of this folder share: v0 frames, rooms in which a shard can be talked to, participants
+//! on real sockets, and the binary as a process.
 
 // Each test is a crate of its own and uses its own part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod caller;
 pub mod frames;
+pub mod process;
 pub mod room;
 
 /// An address that none of the places can send to.

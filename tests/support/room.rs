@@ -110,7 +110,7 @@ impl<P: Place> Room<P> {
     }
 
     /// A command in the mailbox keeps the next cycle from waiting.
-    fn nudge(&mut self) {
+    fn nudge(&self) {
         self.commands.post(Command::Counters { ticket: 0 }).expect("there is room");
     }
 

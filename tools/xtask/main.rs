@@ -1,2 +1,119 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: everything the project does to itself. One door for people and for machines.
+
+#![deny(unsafe_code)]
+
+mod bench;
+mod ci;
+mod needs;
+mod shell;
+mod source;
+mod steps;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::shell::Places;
+
+/// The commands, as documentation may name them.
+const COMMANDS: [&str; 5] = ["ci", "tidy", "bench", "soak", "vectors"];
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Everything the project does to itself", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// What a change must pass, from formatting to interoperability.
+    Ci(Chosen),
+    /// Taste as a test: the rules we agreed on.
+    Tidy {
+        /// Run this rule only.
+        rule: Option<String>,
+    },
+    /// Measure.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// The gate's questions, asked for hours.
+    Soak(Chosen),
+    /// Write the golden vectors again, from the published 0.2.0 crates.
+    Vectors,
+    /// The bare forwarder that `bench floor` measures beside the relay.
+    #[command(hide = true)]
+    FloorForwarder(bench::forwarder::Options),
+}
+
+#[derive(Args)]
+struct Chosen {
+    /// Run only these steps.
+    #[arg(long, value_delimiter = ',', value_name = "STEP,..")]
+    only: Vec<String>,
+    /// Say what the steps are, and run none.
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The relay beside bare forwarders without any logic, in the same run.
+    Floor(bench::Options),
+}
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<bool, String> {
+    match task {
+        Task::FloorForwarder(options) => bench::forwarder::run(&options).map(|()| true),
+        Task::Ci(chosen) => steps(ci::GATE, &chosen, "cargo xtask ci", needs::meet),
+        Task::Soak(chosen) => steps(ci::SOAK, &chosen, "cargo xtask soak", || Ok(())),
+        Task::Tidy { rule } => tidy::run(&Places::find()?.root, rule.as_deref()),
+        Task::Vectors => ci::vectors(&Places::find()?).show(|_| {}),
+        Task::Bench(Bench::Floor(options)) => bench::floor(&options, &Places::find()?),
+    }
+}
+
+fn steps(
+    steps: &[steps::Step],
+    chosen: &Chosen,
+    command: &str,
+    prepare: fn() -> Result<(), String>,
+) -> Result<bool, String> {
+    if chosen.list {
+        steps::list(steps);
+        return Ok(true);
+    }
+    prepare()?;
+    steps::run(steps, &chosen.only, command, &Places::find()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_the_ones_we_name() {
+        let cli = Cli::command();
+        let shown: Vec<&str> = cli
+            .get_subcommands()
+            .filter(|sub| !sub.is_hide_set())
+            .map(clap::Command::get_name)
+            .collect();
+        assert_eq!(shown, COMMANDS);
+    }
+}

@@ -1,0 +1,153 @@
+//! Receive buffers, and the ring through which they are lent to the kernel.
+//!
+//! ```text
+//!   buffer: io_uring_recvmsg_out 16 | name 28 | control 24 | payload ......
+//!                                                          ^ PAYLOAD: always here, however little the
+//!                                                            kernel wrote before it
+//! ```
+
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use elara_core::limits::DATAGRAM_MAX;
+use io_uring::IoUring;
+use io_uring::types::BufRingEntry;
+
+use super::Completion;
+use crate::sys::message::{Control, RawAddr, gro_segment};
+
+/// Bytes of `struct io_uring_recvmsg_out`: name length, control length, payload length, flags.
+const RECVMSG_OUT: usize = 16;
+const NAME: usize = RECVMSG_OUT;
+const CONTROL: usize = NAME + size_of::<RawAddr>();
+/// Where a received payload begins in its buffer.
+const PAYLOAD: usize = CONTROL + Control::LEN;
+/// Bytes of one receive buffer: room for the longest train.
+const BUFFER: usize = (PAYLOAD + DATAGRAM_MAX).next_multiple_of(4_096);
+pub(super) const BUFFER_GROUP: u16 = 0;
+
+/// Receive buffers and the ring through which they are lent to the kernel.
+pub(super) struct Pool {
+    memory: Mapping,
+    entries: Mapping,
+    count: u16,
+    tail: u16,
+}
+
+impl Pool {
+    pub(super) fn new(ring: &IoUring, count: u16) -> io::Result<Self> {
+        let memory = Mapping::new(usize::from(count) * BUFFER)?;
+        let entries = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
+        // SAFETY: `entries` is page-aligned, zeroed, long enough for `count` entries, and outlives the ring:
+        // `Ring` unregisters it before it drops the pool.
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(
+                entries.base.as_ptr() as u64,
+                count,
+                BUFFER_GROUP,
+                0,
+            )
+        }?;
+        let mut pool = Self { memory, entries, count, tail: 0 };
+        (0..count).for_each(|buffer| pool.lend(buffer));
+        pool.publish();
+        Ok(pool)
+    }
+
+    pub(super) fn lend(&mut self, buffer: u16) {
+        debug_assert!(buffer < self.count, "a buffer the kernel named");
+        let index = usize::from(self.tail & (self.count - 1));
+        let address = self.memory.base.as_ptr() as u64 + u64::from(buffer) * BUFFER as u64;
+        // SAFETY: `index < count` (a power of two), and `entries` holds `count` of them, properly aligned.
+        // The kernel does not read an entry before `publish` moves the tail past it.
+        let entry = unsafe { &mut *self.entries.base.as_ptr().cast::<BufRingEntry>().add(index) };
+        entry.set_addr(address);
+        entry.set_len(BUFFER as u32);
+        entry.set_bid(buffer);
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    pub(super) fn publish(&mut self) {
+        // SAFETY: the tail lies in the first entry of the ring, is aligned, and is only written here.
+        let tail = unsafe {
+            AtomicU16::from_ptr(BufRingEntry::tail(self.entries.base.as_ptr().cast()).cast_mut())
+        };
+        tail.store(self.tail, Ordering::Release);
+    }
+
+    /// Where a part of a buffer lies, if it lies inside.
+    #[inline]
+    pub(super) fn part(&self, buffer: u16, start: u32, len: u16) -> Option<*const u8> {
+        let inside = buffer < self.count && start as usize + usize::from(len) <= BUFFER;
+        // SAFETY: buffer and range were just checked against the mapping.
+        inside.then(|| unsafe {
+            self.memory
+                .base
+                .as_ptr()
+                .add(usize::from(buffer) * BUFFER + start as usize)
+                .cast_const()
+        })
+    }
+
+    /// What the kernel wrote into a buffer: `filled` bytes, beginning with io_uring_recvmsg_out.
+    #[inline]
+    pub(super) fn message(&self, buffer: u16, filled: usize) -> Completion {
+        let spoiled = Completion::Spoiled { buffer };
+        let Some(base) = self.part(buffer, 0, PAYLOAD as u16) else { return spoiled };
+        // SAFETY: the first PAYLOAD bytes of the buffer are inside the mapping and initialised; the
+        // kernel has completed this buffer and does not write it until it is lent again.
+        let head = unsafe { &*base.cast::<[u8; PAYLOAD]>() };
+        let word =
+            |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (name_len, control_len) = (word(0) as usize, word(4) as usize);
+        let (payload_len, flags) = (word(8) as usize, word(12));
+        let there = filled.saturating_sub(PAYLOAD);
+        let name = &head[NAME..NAME + name_len.min(size_of::<RawAddr>())];
+        let control = &head[CONTROL..CONTROL + control_len.min(Control::LEN)];
+        let Some(from) = RawAddr::decode(name) else { return spoiled };
+        Completion::Received {
+            buffer,
+            start: PAYLOAD as u32,
+            len: payload_len.min(there) as u16,
+            from,
+            segment: gro_segment(control),
+            truncated: payload_len > there || flags & libc::MSG_TRUNC as u32 != 0,
+        }
+    }
+}
+
+/// Anonymous, zeroed, page-aligned memory.
+struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+impl Mapping {
+    fn new(len: usize) -> io::Result<Self> {
+        // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nothing of ours.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(base.cast())
+            .map(|base| Self { base, len })
+            .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping `new` made, and nothing points into it any more.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}

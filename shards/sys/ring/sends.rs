@@ -1,0 +1,89 @@
+//! What queued sends point at, until the kernel has taken them.
+
+use std::ptr;
+
+use elara_core::ClientAddr;
+use elara_core::limits::SEGMENTS_MAX;
+use io_uring::{opcode, squeue};
+
+use super::SOCKET;
+use crate::sys::message::{Control, Family, RawAddr};
+
+/// Addresses, headers and slices of queued sends.
+pub(super) struct Sends {
+    family: Family,
+    addresses: Box<[RawAddr]>,
+    headers: Box<[libc::msghdr]>,
+    controls: Box<[Control]>,
+    vectors: Box<[libc::iovec]>,
+    used: usize,
+    pub(super) vectors_used: usize,
+}
+
+impl Sends {
+    pub(super) fn new(slots: usize, family: Family) -> Self {
+        // SAFETY: a msghdr is plain data; all zero means "nothing".
+        let header: libc::msghdr = unsafe { std::mem::zeroed() };
+        let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        Self {
+            family,
+            addresses: vec![RawAddr::EMPTY; slots].into(),
+            headers: vec![header; slots].into(),
+            controls: vec![Control::EMPTY; slots].into(),
+            vectors: vec![vector; slots.max(SEGMENTS_MAX) * 2].into(),
+            used: 0,
+            vectors_used: 0,
+        }
+    }
+
+    pub(super) const fn is_full(&self, parts: usize) -> bool {
+        self.used == self.addresses.len() || self.vectors_used + parts > self.vectors.len()
+    }
+
+    pub(super) const fn reset(&mut self) {
+        self.used = 0;
+        self.vectors_used = 0;
+    }
+
+    #[inline]
+    pub(super) fn address(&mut self, to: &ClientAddr) -> usize {
+        let slot = self.used;
+        self.addresses[slot] = RawAddr::encode(to, self.family);
+        self.used += 1;
+        slot
+    }
+
+    #[inline]
+    pub(super) fn vector(&mut self, base: *const u8, len: usize) {
+        self.vectors[self.vectors_used] =
+            libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len };
+        self.vectors_used += 1;
+    }
+
+    /// The entry that sends the vectors from `first` on to the address in `slot`.
+    #[inline]
+    pub(super) fn entry(&mut self, slot: usize, first: usize, segment: u16) -> squeue::Entry {
+        let address = &mut self.addresses[slot];
+        if let [one] = self.vectors[first..self.vectors_used]
+            && segment == 0
+        {
+            return opcode::Send::new(SOCKET, one.iov_base.cast_const().cast(), one.iov_len as u32)
+                .flags(libc::MSG_DONTWAIT)
+                .dest_addr(address.as_ptr())
+                .dest_addr_len(self.family.addr_len())
+                .build();
+        }
+        let header = &mut self.headers[slot];
+        header.msg_name = address.as_mut_ptr();
+        header.msg_namelen = self.family.addr_len();
+        header.msg_iov = self.vectors[first..].as_mut_ptr();
+        header.msg_iovlen = self.vectors_used - first;
+        (header.msg_control, header.msg_controllen) = if segment == 0 {
+            (ptr::null_mut(), 0)
+        } else {
+            self.controls[slot] = Control::segment(segment);
+            (self.controls[slot].as_mut_ptr(), Control::LEN)
+        };
+        opcode::SendMsg::new(SOCKET, &raw const *header).flags(libc::MSG_DONTWAIT as u32).build()
+    }
+}

@@ -1,0 +1,320 @@
+//! The configuration file: strict TOML, in which nothing is ignored.
+//!
+//! A key that is not known is an error, with the line it stands on and the key it was probably meant to
+//! be: a relay that starts with half of its configuration is worse than one that does not start.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::Path;
+
+use elara_core::limits::CONFIG_FILE_MAX;
+use elara_core::{Cidr, NodeId};
+use elara_runtime::{Choice, ConfigError, NodeConfig, V0Compat};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+use toml::Spanned;
+
+/// What is wrong with an address.
+pub(crate) const NO_ADDRESS: &str =
+    "not an address with a port, such as 127.0.0.1:7840 or [::]:7840";
+
+/// Reads a configuration file. What the file leaves out has its default.
+pub(crate) fn read(path: &Path) -> Result<NodeConfig, String> {
+    let shown = path.display();
+    let refuse = |error: &dyn fmt::Display| format!("cannot read {shown}: {error}");
+    let file = File::open(path).map_err(|error| refuse(&error))?;
+    let mut text = String::new();
+    file.take(CONFIG_FILE_MAX as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| refuse(&error))?;
+    if text.len() > CONFIG_FILE_MAX {
+        return Err(refuse(&format_args!("it is longer than {CONFIG_FILE_MAX} bytes")));
+    }
+    parse(&text).map_err(|Wrong { line, sentence }| format!("{shown}:{line}: {sentence}"))
+}
+
+/// What is wrong with a file, and where.
+#[derive(Debug, PartialEq, Eq)]
+struct Wrong {
+    line: usize,
+    sentence: String,
+}
+
+fn parse(text: &str) -> Result<NodeConfig, Wrong> {
+    let form: Form = toml::from_str(text).map_err(|error| Wrong {
+        line: line_of(text, error.span().unwrap_or_default()),
+        sentence: explain(text, &error),
+    })?;
+    form.fill()
+        .map_err(|(error, span)| Wrong { line: line_of(text, span), sentence: error.to_string() })
+}
+
+/// The file as it may be written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Form {
+    listen: Option<Listen>,
+    io: Option<Io>,
+    shards: Number,
+    node_id: Option<Spanned<Id>>,
+    max_peers: Number,
+    event_buffer_size: Number,
+    prediction_entropy: Number,
+    degradation_config: LadderForm,
+    compat: CompatForm,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LadderForm {
+    floor_level: Number,
+    loss_down_permille: Number,
+    loss_up_permille: Number,
+    delay_down_ms: Number,
+    hold_up_ms: Number,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CompatForm {
+    v0: Option<Spanned<V0>>,
+    v0_per_ip: Number,
+}
+
+type Located<E> = (E, Range<usize>);
+
+impl Form {
+    fn fill(&self) -> Result<NodeConfig, Located<ConfigError>> {
+        let mut config = NodeConfig::default();
+        if let Some(Listen(listen)) = self.listen {
+            config.bind_addr = listen;
+        }
+        if let Some(io) = self.io {
+            config.io = match io {
+                Io::Auto => Choice::Auto,
+                Io::Uring => Choice::Uring,
+                Io::Syscall => Choice::Syscall,
+            };
+        }
+        if let Some(Id(node_id)) = self.node_id.as_ref().map(Spanned::get_ref) {
+            config.node_id = *node_id;
+        }
+        // The casts are safe: every bound fits its field.
+        self.shards.fill("shards", |n| config.shards = n as usize)?;
+        self.max_peers.fill("max_peers", |n| config.max_peers = n as usize)?;
+        self.event_buffer_size
+            .fill("event_buffer_size", |n| config.event_buffer_size = n as usize)?;
+        self.prediction_entropy.fill("prediction_entropy", |n| config.prediction_entropy = n)?;
+        let (form, ladder) = (&self.degradation_config, &mut config.degradation_config);
+        form.floor_level
+            .fill("degradation_config.floor_level", |n| ladder.floor_level = n as u8)?;
+        form.loss_down_permille.fill("degradation_config.loss_down_permille", |n| {
+            ladder.loss_down_permille = n as u16;
+        })?;
+        form.loss_up_permille.fill("degradation_config.loss_up_permille", |n| {
+            ladder.loss_up_permille = n as u16;
+        })?;
+        form.delay_down_ms
+            .fill("degradation_config.delay_down_ms", |n| ladder.delay_down_ms = n as u32)?;
+        form.hold_up_ms.fill("degradation_config.hold_up_ms", |n| ladder.hold_up_ms = n as u32)?;
+        let (form, compat) = (&self.compat, &mut config.compat);
+        form.v0_per_ip.fill("compat.v0_per_ip", |n| compat.v0_per_ip = n as usize)?;
+        if let Some(V0(v0)) = form.v0.as_ref().map(Spanned::get_ref) {
+            compat.v0 = v0.clone();
+        }
+        match config.validate() {
+            Ok(()) => Ok(config),
+            Err(error) => Err((error, self.place_of(&error))),
+        }
+    }
+
+    /// Where the setting stands that an error of the whole is about.
+    fn place_of(&self, error: &ConfigError) -> Range<usize> {
+        let ladder = &self.degradation_config;
+        let place = match error {
+            ConfigError::NodeIdZero => self.node_id.as_ref().map(Spanned::span),
+            ConfigError::LadderUpsideDown { .. } => {
+                ladder.loss_up_permille.place().or_else(|| ladder.loss_down_permille.place())
+            }
+            ConfigError::V0Blocks { .. } | ConfigError::V0Public { .. } => {
+                self.compat.v0.as_ref().map(Spanned::span)
+            }
+            ConfigError::OutOfRange { .. } => None, // Caught where it stands.
+        };
+        place.unwrap_or_default()
+    }
+}
+
+/// A whole number that may be left out, of any size until its bounds are known.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+struct Number(Option<Spanned<Whole>>);
+
+impl Number {
+    /// Hands the number on if it is there and within the bounds of `key`.
+    fn fill(&self, key: &'static str, set: impl FnOnce(u64)) -> Result<(), Located<ConfigError>> {
+        if let Some(number) = &self.0 {
+            set(NodeConfig::check(key, number.get_ref().0)
+                .map_err(|error| (error, number.span()))?);
+        }
+        Ok(())
+    }
+
+    fn place(&self) -> Option<Range<usize>> {
+        self.0.as_ref().map(Spanned::span)
+    }
+}
+
+struct Whole(i128);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Digits;
+        impl Visitor<'_> for Digits {
+            type Value = Whole;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Whole, E> {
+                Ok(Whole(number.into()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(number.into()))
+            }
+            fn visit_i128<E>(self, number: i128) -> Result<Whole, E> {
+                Ok(Whole(number))
+            }
+        }
+        deserializer.deserialize_i64(Digits)
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Io {
+    Auto,
+    Uring,
+    Syscall,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Listen(SocketAddr);
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("\"{text}\" is {NO_ADDRESS}"))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Id(NodeId);
+
+impl TryFrom<String> for Id {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match u64::from_str_radix(&text, 16) {
+            Ok(id) if digits => Ok(Self(NodeId(id))),
+            _ => Err(format!("\"{text}\" is not 16 hexadecimal digits")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Block(Cidr);
+
+impl TryFrom<String> for Block {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|error| format!("\"{text}\" is not a block of addresses: {error}"))
+    }
+}
+
+/// `"off"`, or a table of whom it is open for.
+struct V0(V0Compat);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenForm {
+    open: Vec<Block>,
+    #[serde(default)]
+    open_public: bool,
+}
+
+impl<'de> Deserialize<'de> for V0 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OffOrOpen;
+        impl<'de> Visitor<'de> for OffOrOpen {
+            type Value = V0;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"off\" or { open = [\"10.0.0.0/8\"] }")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<V0, E> {
+                match text {
+                    "off" => Ok(V0(V0Compat::Off)),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V0, A::Error> {
+                let form = OpenForm::deserialize(MapAccessDeserializer::new(map))?;
+                let cidrs = form.open.into_iter().map(|block| block.0).collect();
+                Ok(V0(V0Compat::Open { cidrs, open_public: form.open_public }))
+            }
+        }
+        deserializer.deserialize_any(OffOrOpen)
+    }
+}
+
+/// The line, from 1, on which a span begins.
+fn line_of(text: &str, span: Range<usize>) -> usize {
+    let before = &text.as_bytes()[..span.start.min(text.len())];
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// The parser's message as a sentence for whoever wrote the file.
+fn explain(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    // serde's words: "unknown field `a`, expected one of `b`, `c`", and the same of a variant.
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field") {
+        let key = quoted.next().unwrap_or_default();
+        return format!("unknown key {key}; {}", suggestion(key, &quoted.collect::<Vec<_>>()));
+    }
+    let line = text.lines().nth(line_of(text, error.span().unwrap_or_default()) - 1);
+    let key = line.and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
+    if message.starts_with("unknown variant") {
+        let value = quoted.next().unwrap_or_default();
+        let known = suggestion(value, &quoted.collect::<Vec<_>>());
+        return format!("{key} cannot be \"{value}\"; {known}");
+    }
+    if key.is_empty() { message } else { format!("{key}: {message}") }
+}
+
+/// The nearest of what is known, or all of it when nothing is near.
+fn suggestion(written: &str, known: &[&str]) -> String {
+    const NEAR: f64 = 0.75;
+    known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(written, known), known))
+        .filter(|(likeness, _)| *likeness >= NEAR)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map_or_else(
+            || format!("known here: {}", known.join(", ")),
+            |(_, known)| format!("did you mean {known}?"),
+        )
+}
+
+#[cfg(test)]
+mod tests;

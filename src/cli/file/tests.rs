@@ -1,0 +1,144 @@
+//! Files as people write them, and what they are told.
+
+use super::*;
+
+fn wrong(text: &str) -> (usize, String) {
+    match parse(text) {
+        Err(Wrong { line, sentence }) => (line, sentence),
+        Ok(config) => panic!("accepted as {config:?}"),
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    let config = parse("# nothing\n").unwrap();
+    assert_eq!(config, NodeConfig { node_id: config.node_id, ..NodeConfig::default() });
+}
+
+#[test]
+fn a_full_file_says_everything() {
+    let config = parse(
+        r#"
+        listen = "127.0.0.1:9000"
+        io = "syscall"
+        shards = 3
+        node_id = "00000000000000ff"
+        max_peers = 4
+        event_buffer_size = 5
+        prediction_entropy = 6
+
+        [degradation_config]
+        floor_level = 1
+        loss_down_permille = 90
+        loss_up_permille = 20
+        delay_down_ms = 300
+        hold_up_ms = 4_000
+
+        [compat]
+        v0 = { open = ["10.0.0.0/8", "::1"], open_public = false }
+        v0_per_ip = 7
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.bind_addr.to_string(), "127.0.0.1:9000");
+    assert_eq!((config.io, config.node_id), (Choice::Syscall, NodeId(0xff)));
+    let numbers = config.numbers().map(|(_, number)| number);
+    assert_eq!(numbers, [3, 4, 5, 6, 1, 90, 20, 300, 4_000, 7]);
+    assert_eq!(config.compat.v0.blocks().len(), 2);
+}
+
+#[test]
+fn v0_can_be_off_and_can_be_a_table_of_its_own() {
+    assert_eq!(parse("compat.v0 = \"off\"").unwrap().compat.v0, V0Compat::Off);
+    let table = parse("[compat.v0]\nopen = [\"127.0.0.0/8\"]").unwrap();
+    assert_eq!(table.compat.v0.blocks().len(), 1);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_its_neighbour() {
+    for (text, line, sentence) in [
+        ("io = \"auto\"\nmax_peer = 5", 2, "unknown key max_peer; did you mean max_peers?"),
+        ("\n\n[degradation]\n", 3, "unknown key degradation; did you mean degradation_config?"),
+        ("[compat]\nv0_per_op = 5", 2, "unknown key v0_per_op; did you mean v0_per_ip?"),
+        (
+            "[compat]\nv0 = { open = [], public = true }",
+            2,
+            "unknown key public; known here: open, open_public",
+        ),
+        (
+            "zzz = 5",
+            1,
+            "unknown key zzz; known here: listen, io, shards, node_id, max_peers, \
+             event_buffer_size, prediction_entropy, degradation_config, compat",
+        ),
+    ] {
+        assert_eq!(wrong(text), (line, sentence.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn a_number_out_of_range_is_named_with_its_line_and_its_bounds() {
+    for (text, line, sentence) in [
+        ("\nshards = 257", 2, "shards = 257 is out of range: it must be 0 to 256"),
+        ("shards = -1", 1, "shards = -1 is out of range: it must be 0 to 256"),
+        ("max_peers = 1", 1, "max_peers = 1 is out of range: it must be 2 to 10000"),
+        (
+            "[degradation_config]\n\nhold_up_ms = 999",
+            3,
+            "degradation_config.hold_up_ms = 999 is out of range: it must be 1000 to 60000",
+        ),
+    ] {
+        assert_eq!(wrong(text), (line, sentence.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_line_and_key() {
+    for (text, line, words) in [
+        ("\nshards = \"two\"", 2, ["shards", "a whole number"]),
+        ("max_peers = 2.5", 1, ["max_peers", "a whole number"]),
+        ("listen = 7840", 1, ["listen", "string"]),
+        ("listen = \"localhost\"", 1, ["\"localhost\"", "not an address with a port"]),
+        ("node_id = \"+00000000000000f\"", 1, ["node_id", "16 hexadecimal digits"]),
+        ("io = \"urin\"", 1, ["io cannot be \"urin\"", "did you mean uring?"]),
+        ("compat.v0 = \"on\"", 1, ["\"on\"", "\"off\" or { open ="]),
+        ("[compat]\nv0 = { open = [\"10.0.0.1/8\"] }", 2, ["10.0.0.1/8", "behind the prefix"]),
+        ("listen = ", 1, ["listen", ""]),
+    ] {
+        let (at, sentence) = wrong(text);
+        assert_eq!(at, line, "{text}: {sentence}");
+        assert!(words.iter().all(|word| sentence.contains(word)), "{text}: {sentence}");
+        assert!(!sentence.contains('\n'), "{sentence}");
+    }
+}
+
+#[test]
+fn what_only_the_whole_shows_has_a_line_too() {
+    for (text, line) in [
+        ("\nnode_id = \"0000000000000000\"", 2),
+        ("[compat]\nv0 = { open = [\"0.0.0.0/0\"] }", 2),
+        ("[compat]\n\nv0 = { open = [] }", 3),
+        ("[degradation_config]\nloss_down_permille = 5", 2),
+        ("[degradation_config]\nhold_up_ms = 1000\nloss_up_permille = 60", 3),
+    ] {
+        assert_eq!(wrong(text).0, line, "{text}");
+    }
+}
+
+const MANUAL: &str = include_str!("../../../docs/OPERATING.md");
+
+#[test]
+fn the_manual_gives_every_number_its_default_and_bounds() {
+    for (key, default) in NodeConfig::default().numbers() {
+        let bounds = NodeConfig::bounds(key).unwrap();
+        let row = format!("| `{key}` | {default} | {} to {} |", bounds.start(), bounds.end());
+        assert!(MANUAL.contains(&row), "docs/OPERATING.md lacks: {row}");
+    }
+}
+
+#[test]
+fn the_example_of_the_manual_is_accepted() {
+    let (_, example) = MANUAL.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    assert_eq!(parse(example).unwrap().compat.v0.blocks().len(), 2);
+}

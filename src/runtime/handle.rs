@@ -1,0 +1,133 @@
+//! Asking a node that runs: its sessions, its counters, its notices; and telling it to stop.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use elara_core::SessionId;
+use elara_shards::command::{Command, Report, SessionLine};
+use elara_shards::{Counters, steer};
+use tokio::time::Instant;
+
+use crate::error::HandleError;
+use crate::notices::Notices;
+use crate::session::Session;
+use crate::switchboard::{Phase, Switchboard};
+
+/// A way to talk to a [`Node`](crate::Node) while it runs. Clones talk to the same node.
+///
+/// Every question waits for its shard without holding a thread, at most about five seconds; then it is
+/// [`HandleError::Busy`]. Questions asked before [`Node::run`](crate::Node::run) wait for it the same way.
+/// All of it needs a tokio runtime with time enabled.
+///
+/// ```no_run
+/// # async fn ask(handle: elara_runtime::NodeHandle) -> Result<(), elara_runtime::HandleError> {
+/// for line in handle.sessions().await? {
+///     if let Some(session) = handle.session(line.session).await? {
+///         println!("{} has {} participants", session.session_id, session.participants.len());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct NodeHandle(Arc<Switchboard>);
+
+impl NodeHandle {
+    pub(crate) const fn new(board: Arc<Switchboard>) -> Self {
+        Self(board)
+    }
+
+    /// Waits until every shard serves.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] when the node has ended, before or after it served.
+    pub async fn running(&self) -> Result<(), HandleError> {
+        let mut phase = self.0.phase();
+        match phase.wait_for(|phase| *phase != Phase::Bound).await.as_deref() {
+            Ok(Phase::Running) => Ok(()),
+            _ => Err(HandleError::Stopped),
+        }
+    }
+
+    /// One session, as it is in the cycle that answers; `None` when there is no such session.
+    ///
+    /// # Errors
+    /// When the node has stopped, or its shard is too busy to answer.
+    pub async fn session(&self, session: SessionId) -> Result<Option<Session>, HandleError> {
+        let shard = steer::shard_of(session, self.0.shards());
+        match self.0.ask(shard, |ticket| Command::Session { ticket, session }).await? {
+            Report::Session { view, .. } => Ok(view.map(Session::from)),
+            other => unreachable!("asked for a session, told {other:?}"),
+        }
+    }
+
+    /// Every session, one line each, in no particular order. A session that opens or ends while the
+    /// listing goes on may or may not be in it.
+    ///
+    /// # Errors
+    /// When the node has stopped, or a shard is too busy to answer.
+    pub async fn sessions(&self) -> Result<Vec<SessionLine>, HandleError> {
+        let mut lines = Vec::new();
+        for shard in 0..self.0.shards() {
+            let mut from = Some(0);
+            while let Some(first) = from {
+                let question = |ticket| Command::Sessions { ticket, from: first };
+                match self.0.ask(shard, question).await? {
+                    Report::Sessions { page, next, .. } => {
+                        lines.extend(page);
+                        from = next;
+                    }
+                    other => unreachable!("asked for sessions, told {other:?}"),
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The counters of each shard, in shard order. All but `sessions` and `participants` only ever grow.
+    /// They balance (see [`Counters::balanced`]) whenever the cycle that answers has nothing left to
+    /// send; under traffic the last copies may still be on their way.
+    ///
+    /// # Errors
+    /// When the node has stopped, or a shard is too busy to answer.
+    pub async fn counters(&self) -> Result<Vec<Counters>, HandleError> {
+        let mut all = Vec::with_capacity(self.0.shards());
+        for shard in 0..self.0.shards() {
+            match self.0.ask(shard, |ticket| Command::Counters { ticket }).await? {
+                Report::Counters { counters, .. } => all.push(*counters),
+                other => unreachable!("asked for counters, told {other:?}"),
+            }
+        }
+        Ok(all)
+    }
+
+    /// What happens from this moment on; nothing when the node has stopped.
+    #[must_use]
+    pub fn notices(&self) -> Notices {
+        self.0.notices().map_or_else(Notices::ended, Notices::new)
+    }
+
+    /// Tells the node to stop and waits until it has, at most `deadline`. At the deadline
+    /// [`Node::run`](crate::Node::run) ends too, and names the shard that did not; of several deadlines
+    /// the earliest counts.
+    ///
+    /// # Errors
+    /// [`HandleError::Late`] when the node had not ended at the deadline.
+    pub async fn shutdown(&self, deadline: Duration) -> Result<(), HandleError> {
+        let by = Instant::now() + deadline;
+        self.0.want_stop(by);
+        let mut phase = self.0.phase();
+        let ended = phase.wait_for(|phase| *phase == Phase::Ended);
+        match tokio::time::timeout_at(by, ended).await {
+            Ok(_) => Ok(()),
+            Err(_elapsed) => Err(HandleError::Late),
+        }
+    }
+}
+
+impl fmt::Debug for NodeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeHandle").field("shards", &self.0.shards()).finish_non_exhaustive()
+    }
+}

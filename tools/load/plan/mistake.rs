@@ -1,0 +1,205 @@
+//! What is wrong with a plan, in sentences.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use elara_core::SessionId;
+use elara_core::limits::{HEADER_LEN, TAG_LEN};
+
+use super::{BURST_MAX, DURATION_MAX, FRAME_MAX, FRAME_MIN, RATE_MAX};
+use crate::stamp::STAMP_LEN;
+
+/// Why a plan cannot be run. The sentences are the interface: they are printed as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlanError {
+    /// Nobody can be reached there.
+    Target(SocketAddr),
+    /// No sessions.
+    NoSessions,
+    /// A session needs someone who listens.
+    Alone(u32),
+    /// No sender, or more of them than participants.
+    Senders {
+        /// Asked for.
+        senders: u32,
+        /// There are.
+        participants: u32,
+    },
+    /// Frames too short or too long.
+    Size(usize),
+    /// Bursts too short or too long.
+    Burst(u32),
+    /// Sends too rare or too frequent, or not a number.
+    Rate(f64),
+    /// A duration out of bounds.
+    Time {
+        /// Which one.
+        flag: &'static str,
+        /// Asked for.
+        span: Duration,
+        /// The least that makes sense.
+        shortest: Duration,
+    },
+    /// Keep-alives too frequent.
+    KeepAlive,
+    /// More frames than there are sequence numbers.
+    TooManyFrames,
+    /// Session ids past the last one.
+    SessionsOverflow {
+        /// The first id.
+        first: u64,
+        /// How many.
+        sessions: u64,
+    },
+    /// A session id that no relay accepts.
+    ReservedSession(SessionId),
+    /// More sockets than this process may open.
+    Descriptors {
+        /// Needed.
+        sockets: u64,
+        /// Possible.
+        most: u64,
+    },
+    /// Bookkeeping beyond reason, in bytes.
+    Memory(u64),
+    /// No such process.
+    NoProcess(u32),
+    /// No such cpu, or not ours.
+    NoCpu {
+        /// Asked for.
+        wanted: usize,
+        /// There are.
+        allowed: Vec<usize>,
+    },
+}
+
+impl std::error::Error for PlanError {}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(target) => write!(
+                f,
+                "the target {target} is no address one can send to: give the relay's address and \
+                 port, as in 127.0.0.1:7840"
+            ),
+            Self::NoSessions => write!(f, "--sessions 0 leaves nothing to do: give at least 1"),
+            Self::Alone(participants) => write!(
+                f,
+                "--participants {participants} leaves nobody to listen: a session needs at least 2"
+            ),
+            Self::Senders { senders: 0, participants } => {
+                write!(f, "--senders 0 offers no load: give 1 to {participants}")
+            }
+            Self::Senders { senders, participants } => write!(
+                f,
+                "--senders {senders} is more than the {participants} participants of a session: \
+                 give at most {participants}, or raise --participants"
+            ),
+            Self::Size(size) => write!(
+                f,
+                "--size {size} does not fit: a frame has {FRAME_MIN} bytes (header {HEADER_LEN}, \
+                 stamp {STAMP_LEN}, tag {TAG_LEN}) to {FRAME_MAX}"
+            ),
+            Self::Burst(burst) => {
+                write!(f, "--burst {burst} does not fit: a burst has 1 to {BURST_MAX} frames")
+            }
+            Self::Rate(rate) => write!(
+                f,
+                "--rate {rate} does not fit: a sender sends 0.001 to {RATE_MAX} times per second"
+            ),
+            Self::Time { flag, span, shortest } => write!(
+                f,
+                "{flag} {} does not fit: give {} to {} seconds",
+                span.as_secs_f64(),
+                shortest.as_secs_f64(),
+                DURATION_MAX.as_secs()
+            ),
+            Self::KeepAlive => {
+                write!(f, "--keep-alive is too short: give at least 0.01 seconds")
+            }
+            Self::TooManyFrames => write!(
+                f,
+                "one sender would send more than {} frames, and its sequence numbers would repeat: \
+                 lower --duration, --rate or --burst",
+                u32::MAX
+            ),
+            Self::SessionsOverflow { first, sessions } => write!(
+                f,
+                "--first-session {first} leaves no room for {sessions} session ids: give at most {}",
+                u64::MAX - (sessions - 1)
+            ),
+            Self::ReservedSession(id) => write!(
+                f,
+                "session {} looks like STUN on the wire and no relay accepts it: \
+                 move --first-session so that the range leaves it out",
+                id.0
+            ),
+            Self::Descriptors { sockets, most } => write!(
+                f,
+                "{sockets} participants need a socket each, and this process may open {most}: \
+                 raise the limit (ulimit -n), or lower --sessions or --participants"
+            ),
+            Self::Memory(bytes) => write!(
+                f,
+                "keeping the books of so many receivers and senders would take {} MiB: lower \
+                 --sessions, --participants, --senders or --rate",
+                bytes >> 20
+            ),
+            Self::NoProcess(pid) => write!(
+                f,
+                "--pid {pid}: there is no such process on this machine: give the relay's, \
+                 as in --pid $(pidof elara)"
+            ),
+            Self::NoCpu { wanted, allowed } => {
+                write!(f, "--cpu {wanted}: this process may not run there: give one of {allowed:?}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+
+    fn mistake(change: impl FnOnce(&mut Plan)) -> String {
+        let mut plan = Plan::voice();
+        change(&mut plan);
+        plan.validate().expect_err("a mistake").to_string()
+    }
+
+    #[test]
+    fn each_mistake_says_what_where_and_what_to_do() {
+        let pid = u32::MAX;
+        for (said, parts) in [
+            (mistake(|p| p.target.set_port(0)), ["target 127.0.0.1:0", "address and port"]),
+            (mistake(|p| p.sessions = 0), ["--sessions 0", "at least 1"]),
+            (mistake(|p| p.participants = 1), ["--participants 1", "at least 2"]),
+            (mistake(|p| p.senders = 0), ["--senders 0", "1 to 10"]),
+            (mistake(|p| p.senders = 11), ["--senders 11", "at most 10"]),
+            (mistake(|p| p.size = FRAME_MIN - 1), ["--size 73", "74 bytes"]),
+            (mistake(|p| p.size = FRAME_MAX + 1), ["--size 1401", "to 1400"]),
+            (mistake(|p| p.burst = 0), ["--burst 0", "1 to 1024"]),
+            (mistake(|p| p.burst = 1_025), ["--burst 1025", "1 to 1024"]),
+            (mistake(|p| p.rate = 0.0), ["--rate 0", "0.001 to 1000000"]),
+            (mistake(|p| p.rate = f64::NAN), ["--rate NaN", "0.001 to 1000000"]),
+            (mistake(|p| p.duration = Duration::ZERO), ["--duration 0", "0.1 to 604800"]),
+            (mistake(|p| p.warmup = Duration::MAX), ["--warmup", "0 to 604800"]),
+            (mistake(|p| p.keep_alive = Some(Duration::ZERO)), ["--keep-alive", "0.01 seconds"]),
+            (mistake(|p| (p.rate, p.duration) = (1e6, DURATION_MAX)), ["sequence", "lower"]),
+            (mistake(|p| p.first_session = u64::MAX), ["--first-session", "at most"]),
+            (mistake(|p| p.first_session = 0x42A4_1220), ["session 1118048801", "move"]),
+            (mistake(|p| p.sessions = 1 << 30), ["10737418240 participants", "ulimit -n"]),
+            (mistake(|p| (p.rate, p.senders) = (1e6, 10)), ["MiB", "lower"]),
+            (mistake(|p| p.pid = Some(pid)), ["--pid 4294967295", "pidof"]),
+            (mistake(|p| p.cpu = Some(9_999)), ["--cpu 9999", "one of ["]),
+        ] {
+            assert!(
+                parts.iter().all(|part| said.contains(part)),
+                "{said:?} lacks one of {parts:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! The world: events in the order of their time, and nothing else moves.
+//!
+//! `seasons` says when it storms and when all must be well; `trouble` is what storms bring. Here is what
+//! goes on in any weather: participants speak, datagrams travel, shards run, frames are handed over.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use elara_core::random::{Random, Seeded};
+use elara_core::time::{Instant, Span};
+use elara_core::{ClientAddr, SessionId};
+use elara_shards::steer;
+
+use crate::cast::Participant;
+use crate::checkers::healing::{Healing, Live};
+use crate::checkers::once::Once;
+use crate::faults::{Fault, Faults};
+use crate::frames::{self, Name};
+use crate::lane::{Breach, Effects, Lane};
+use crate::network::{Link, Passage};
+use crate::plan::Plan;
+use crate::trace::{self, Sink, Trace};
+use crate::{Options, Summary, Violation};
+
+/// What is going to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// A parcel reaches the relay's machine.
+    Arrive {
+        parcel: usize,
+    },
+    /// A frame reaches a participant; `extra` when its way there duplicated it.
+    Hand {
+        receiver: u32,
+        name: (u32, u32),
+        extra: bool,
+    },
+    /// A shard gets the processor.
+    Wake {
+        lane: usize,
+        token: u32,
+    },
+    /// A participant has its turn to speak.
+    Speak {
+        who: usize,
+        token: u32,
+    },
+    /// A participant who was silent or away begins to speak again.
+    Return {
+        who: usize,
+        token: u32,
+    },
+    /// The next trouble of a storm.
+    Trouble,
+    /// Control asks a shard something.
+    Ask,
+    Storm,
+    Heal,
+    Census,
+    Verify,
+    Vigil,
+    Night,
+    End,
+}
+
+/// A datagram on its way to the relay.
+#[derive(Default)]
+struct Parcel {
+    from: Option<ClientAddr>,
+    bytes: Vec<u8>,
+}
+
+pub(crate) struct World<'a> {
+    pub(crate) options: Options,
+    pub(crate) random: Seeded,
+    pub(crate) now: Instant,
+    pub(crate) plan: Plan,
+    pub(crate) lanes: Vec<Lane>,
+    /// Who is at an address.
+    holders: BTreeMap<ClientAddr, usize>,
+    /// How strangers reach the relay.
+    pub(crate) stranger: Link,
+    pub(crate) faults: Faults,
+    pub(crate) stormy: bool,
+    pub(crate) quiet: bool,
+    events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
+    /// Events so far: equal times keep their order.
+    count: u64,
+    parcels: Vec<Parcel>,
+    free: Vec<usize>,
+    /// The last arrival and where it was steered: a train is steered once.
+    steered: Option<(ClientAddr, usize, Instant, usize)>,
+    next_port: u16,
+    pub(crate) healed_at: Instant,
+    pub(crate) live: Vec<Live>,
+    once: Once,
+    pub(crate) healing: Healing,
+    trace: Trace<'a>,
+    effects: Effects,
+    pub(crate) frame: Vec<u8>,
+    lengths: Vec<usize>,
+    deliveries: u64,
+    pub(crate) pairs_healed: u64,
+    ended: Totals,
+}
+
+/// What killed shards had counted.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Totals {
+    datagrams: u64,
+    copies: u64,
+    cycles: u64,
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn new(options: Options, sink: Option<&'a mut Sink<'a>>) -> Self {
+        let mut random = Seeded::new(options.seed);
+        let plan = Plan::new(&mut random, options.shards);
+        let now = plan.begin;
+        let lanes = (0..plan.shards)
+            .map(|index| Lane::new(plan.config(index), plan.capacity, random.next_u64(), now))
+            .collect();
+        let holders = plan.cast.iter().enumerate().map(|(who, p)| (p.addr, who)).collect();
+        Self {
+            options,
+            random,
+            now,
+            lanes,
+            holders,
+            stranger: Link::clear(Span::from_millis(3)),
+            faults: Faults::default(),
+            stormy: false,
+            quiet: false,
+            events: BinaryHeap::new(),
+            count: 0,
+            parcels: Vec::new(),
+            free: Vec::new(),
+            steered: None,
+            next_port: 20_000,
+            healed_at: now,
+            live: Vec::new(),
+            once: Once::default(),
+            healing: Healing::default(),
+            trace: Trace::new(sink),
+            effects: Effects::default(),
+            frame: Vec::new(),
+            lengths: Vec::new(),
+            deliveries: 0,
+            pairs_healed: 0,
+            ended: Totals::default(),
+            plan,
+        }
+    }
+
+    pub(crate) fn run(mut self) -> Result<Summary, Box<Violation>> {
+        self.schedule_seasons();
+        while let Some(Reverse((at, _, event))) = self.events.pop() {
+            self.now = at;
+            if let Err((law, sentence)) = self.happen(event) {
+                return Err(Box::new(Violation {
+                    options: self.options,
+                    at: self.elapsed(),
+                    law,
+                    sentence,
+                    tail: self.trace.tail(),
+                }));
+            }
+            if event == Event::End {
+                break;
+            }
+        }
+        Ok(self.summary())
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Breach> {
+        match event {
+            Event::Arrive { parcel } => self.arrive(parcel),
+            Event::Hand { receiver, name, extra } => self.hand(receiver, name, extra)?,
+            Event::Wake { lane, token } if self.lanes[lane].token == token => self.cycle(lane)?,
+            Event::Wake { .. } => {}
+            Event::Speak { who, token } if self.plan.cast[who].token == token => self.speak(who),
+            Event::Return { who, token } if self.plan.cast[who].token == token => {
+                self.plan.cast[who].speaking_since = Some(self.now);
+                self.speak(who);
+            }
+            Event::Speak { .. } | Event::Return { .. } => {}
+            Event::Trouble => self.trouble(),
+            Event::Ask => self.ask(),
+            Event::Storm => self.storm(),
+            Event::Heal => self.heal(),
+            Event::Census => self.take_census()?,
+            Event::Verify => self.verify()?,
+            Event::Vigil => self.begin_vigil(),
+            Event::Night => self.hush_all(),
+            Event::End => self.end()?,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn at(&mut self, at: Instant, event: Event) {
+        self.count += 1;
+        self.events.push(Reverse((at, self.count, event)));
+    }
+
+    pub(crate) fn after(&mut self, span: Span, event: Event) {
+        self.at(self.now + span, event);
+    }
+
+    /// Time since the world began.
+    fn elapsed(&self) -> Instant {
+        Instant::ZERO + self.now.since(self.plan.begin)
+    }
+
+    pub(crate) fn note(&mut self, what: &'static str, number: u64) {
+        let at = self.elapsed();
+        self.trace.add(at, trace::Event::Act { what, number });
+    }
+
+    /// A participant says what it is in the habit of saying.
+    fn speak(&mut self, who: usize) {
+        let Participant { session, node, addr, habit, .. } = self.plan.cast[who];
+        let mut lengths = std::mem::take(&mut self.lengths);
+        habit.say(&mut lengths, &mut self.random);
+        for len in &lengths {
+            let number = self.plan.cast[who].number;
+            self.plan.cast[who].number += 1;
+            let name = Name { sender: who as u32, number };
+            let random = &mut self.random;
+            frames::write_named(&mut self.frame, session, node, name, *len, random);
+            let up = &mut self.plan.cast[who].up;
+            let passages = up.pass(self.now, random, &mut self.faults);
+            for passage in passages.into_iter().flatten() {
+                self.once.allow(name.sender, number);
+                self.carry(addr, passage);
+            }
+        }
+        self.lengths = lengths;
+        let pause = habit.pause(&mut self.random);
+        let token = self.plan.cast[who].token;
+        self.after(pause, Event::Speak { who, token });
+    }
+
+    /// A stranger sends what stands in `frame`.
+    pub(crate) fn send_strange(&mut self, from: ClientAddr) {
+        let passages = self.stranger.pass(self.now, &mut self.random, &mut self.faults);
+        for passage in passages.into_iter().flatten() {
+            self.carry(from, passage);
+        }
+    }
+
+    /// Sends a copy of `frame` on its way.
+    fn carry(&mut self, from: ClientAddr, passage: Passage) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.parcels.push(Parcel::default());
+            self.parcels.len() - 1
+        });
+        let parcel = &mut self.parcels[index];
+        parcel.from = Some(from);
+        parcel.bytes.clone_from(&self.frame);
+        if passage.flipped {
+            frames::flip(&mut parcel.bytes, &mut self.random);
+        }
+        self.at(passage.at, Event::Arrive { parcel: index });
+    }
+
+    /// A datagram reaches the relay's machine, and the kernel chooses a shard.
+    fn arrive(&mut self, parcel: usize) {
+        self.free.push(parcel);
+        let Parcel { from: Some(from), bytes } = &self.parcels[parcel] else { return };
+        let own = shard_for(bytes, from, self.lanes.len());
+        let same = |(source, len, at, _): &(ClientAddr, usize, Instant, usize)| {
+            (*source, *len, *at) == (*from, bytes.len(), self.now)
+        };
+        let lane = self.steered.filter(same).map_or(own, |(.., lane)| lane);
+        self.faults.add(Fault::Misdirected, u64::from(lane != own));
+        self.steered = Some((*from, bytes.len(), self.now, lane));
+        if !self.lanes[lane].memory().deliver(from, bytes) {
+            self.faults.count(Fault::Overflowed);
+            return;
+        }
+        let latency = if self.stormy { 3_000 } else { 100 };
+        let span = Span::from_micros(self.random.below(latency));
+        self.wake_in(lane, span);
+    }
+
+    /// A shard gets the processor, unless it would get it earlier anyway.
+    pub(crate) fn wake_in(&mut self, lane: usize, span: Span) {
+        let at = (self.now + span).max(self.lanes[lane].stalled_until);
+        if self.lanes[lane].wake_at.is_some_and(|earlier| earlier <= at) {
+            return;
+        }
+        self.lanes[lane].token += 1;
+        self.lanes[lane].wake_at = Some(at);
+        let token = self.lanes[lane].token;
+        self.at(at, Event::Wake { lane, token });
+    }
+
+    fn cycle(&mut self, lane: usize) -> Result<(), Breach> {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.lanes[lane].wake_at = None;
+        self.lanes[lane].cycle(self.now, &mut self.trace, &mut effects)?;
+        for name in effects.turned_away.drain(..) {
+            self.plan.cast[name.sender as usize].turned_away = Some(self.now);
+        }
+        for (to, name) in effects.departures.drain(..) {
+            if let (Some(name), Some(receiver)) = (name, self.holders.get(&to)) {
+                self.send_down(*receiver, name);
+            }
+        }
+        self.effects = effects;
+        if let Some(at) = self.lanes[lane].next_wake() {
+            self.wake_in(lane, at.since(self.now));
+        }
+        Ok(())
+    }
+
+    fn send_down(&mut self, receiver: usize, name: Name) {
+        let down = &mut self.plan.cast[receiver].down;
+        let passages = down.pass(self.now, &mut self.random, &mut self.faults);
+        for (passage, extra) in passages.into_iter().zip([false, true]) {
+            // A frame with flipped bits does not open, and is nobody's.
+            if let Some(Passage { at, flipped: false }) = passage {
+                let name = (name.sender, name.number);
+                self.at(at, Event::Hand { receiver: receiver as u32, name, extra });
+            }
+        }
+    }
+
+    fn hand(&mut self, receiver: u32, name: (u32, u32), extra: bool) -> Result<(), Breach> {
+        let (sender, number) = name;
+        self.deliveries += 1;
+        let at = self.elapsed();
+        self.trace.add(at, trace::Event::Handed { receiver, sender, number });
+        self.healing.hand(receiver, sender, number);
+        if extra {
+            return Ok(());
+        }
+        self.once.hand(receiver, sender, number).map_err(|broken| ("once", broken))
+    }
+
+    /// Control asks one shard about a session it may or may not have, and for its lists.
+    fn ask(&mut self) {
+        // In the vigil and at night nothing but its own timers may wake a shard.
+        if self.quiet {
+            return;
+        }
+        let lane = self.random.below(self.lanes.len() as u64) as usize;
+        let known = self.plan.sessions.len() as u64;
+        let session = match self.plan.sessions.get(self.random.below(known + 1) as usize) {
+            Some(session) => *session,
+            None => SessionId(self.random.next_u64()),
+        };
+        self.lanes[lane].ask(session);
+        self.wake_in(lane, Span::ZERO);
+        let span = Span::from_millis(100 + self.random.below(900));
+        self.after(span, Event::Ask);
+    }
+
+    /// Silent from here on; [`World::return_in`] ends that.
+    pub(crate) fn hush(&mut self, who: usize) {
+        self.plan.cast[who].token += 1;
+        self.plan.cast[who].speaking_since = None;
+    }
+
+    pub(crate) fn return_in(&mut self, who: usize, span: Span) {
+        self.plan.cast[who].token += 1;
+        let token = self.plan.cast[who].token;
+        self.after(span, Event::Return { who, token });
+    }
+
+    /// A participant is at another address; whoever was there is not reached there any more.
+    pub(crate) fn move_to(&mut self, who: usize, addr: ClientAddr) {
+        let old = self.plan.cast[who].addr;
+        if self.holders.get(&old) == Some(&who) {
+            self.holders.remove(&old);
+        }
+        self.plan.cast[who].addr = addr;
+        self.holders.insert(addr, who);
+    }
+
+    /// A port nobody has.
+    pub(crate) const fn fresh_port(&mut self) -> u16 {
+        self.next_port = if self.next_port == u16::MAX { 20_000 } else { self.next_port + 1 };
+        self.next_port
+    }
+
+    /// Whoever shares an address that another took gets one of its own.
+    pub(crate) fn part_addresses(&mut self) {
+        for who in 0..self.plan.cast.len() {
+            if self.holders.get(&self.plan.cast[who].addr) != Some(&who) {
+                let addr = self.plan.cast[who].place.at(self.fresh_port());
+                self.move_to(who, addr);
+            }
+        }
+    }
+
+    /// Keeps what a shard has counted before it is killed.
+    pub(crate) fn bury(&mut self, lane: usize) {
+        let counters = self.lanes[lane].counters();
+        self.ended.datagrams += counters.datagrams;
+        self.ended.copies += counters.copies;
+        self.ended.cycles += counters.cycles;
+        self.faults.add(Fault::Busy, counters.egress.busy);
+        self.faults.add(Fault::Unreachable, counters.egress.failed);
+        self.faults.add(Fault::Starved, counters.starved);
+        let memory = self.lanes[lane].memory();
+        let (idle, truncated) = memory.mischief_done();
+        self.faults.add(Fault::Idle, idle);
+        self.faults.add(Fault::Truncated, truncated);
+    }
+
+    fn summary(mut self) -> Summary {
+        for lane in 0..self.lanes.len() {
+            self.bury(lane);
+        }
+        Summary {
+            seed: self.options.seed,
+            simulated_ns: self.elapsed().as_nanos(),
+            shards: self.lanes.len(),
+            participants: self.plan.cast.len(),
+            datagrams: self.ended.datagrams,
+            copies: self.ended.copies,
+            deliveries: self.deliveries,
+            cycles: self.ended.cycles,
+            pairs_healed: self.pairs_healed,
+            faults: self.faults,
+            trace: self.trace.digest(),
+        }
+    }
+}
+
+/// The kernel's choice: by session for frames, by flow for everything else (see `elara_shards::steer`).
+fn shard_for(datagram: &[u8], from: &ClientAddr, shards: usize) -> usize {
+    let cookie = [0x21, 0x12, 0xA4, 0x42];
+    match datagram.get(4..12).and_then(|id| id.try_into().ok()) {
+        Some(id) if datagram[0] < 0x40 && datagram[4..8] != cookie => {
+            steer::shard_of(SessionId::from_bytes(id), shards)
+        }
+        _ => usize::from(from.port()) % shards,
+    }
+}

@@ -1,0 +1,318 @@
+//! Rows of medians and ratios, as text, as JSON and as the published table.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::contest::{Io, LOSS_MAX, Sample, Workload, technique_name};
+use super::machine::Machine;
+
+/// A whole run.
+#[derive(Serialize)]
+pub(super) struct Report {
+    pub command: String,
+    #[serde(flatten)]
+    pub machine: Machine,
+    pub rounds: u32,
+    pub seconds: u32,
+    pub rows: Vec<Row>,
+}
+
+/// One workload on one back end, beside its floors.
+#[derive(Serialize)]
+pub(super) struct Row {
+    pub workload: String,
+    /// Protocol version.
+    pub wire: &'static str,
+    /// What lies between relay and receivers; `lo` is loopback.
+    pub path: &'static str,
+    pub io: String,
+    /// Sends per second and sender.
+    pub rate: f64,
+    /// What the relay delivered per second, all rounds together.
+    pub delivered_per_s: u64,
+    /// Share of its cpu the relay used, median.
+    pub relay_busy: f64,
+    /// Cpu-nanoseconds per delivered datagram.
+    pub relay_ns: Spread,
+    pub floor: &'static str,
+    pub floor_ns: Spread,
+    pub naive_ns: Spread,
+    /// Relay over floor: of medians, with the least and the greatest of any round.
+    pub ratio: Spread,
+    /// Relay over the naive floor, likewise.
+    pub ratio_naive: Spread,
+    /// Deliveries the relay's runs lost, all rounds together.
+    pub lost: u64,
+    /// What keeps the row from meaning what it says; empty: nothing.
+    pub notes: Vec<String>,
+}
+
+/// A median and what lies around it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Spread {
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = match values.len() {
+            0 => f64::NAN,
+            n if n % 2 == 1 => values[middle],
+            _ => f64::midpoint(values[middle - 1], values[middle]),
+        };
+        let end = |value: Option<&f64>| value.copied().unwrap_or(f64::NAN);
+        Self { median, min: end(values.first()), max: end(values.last()) }
+    }
+
+    /// `relay` over `floor`, round by round; the median is that of the medians.
+    fn ratio(relay: &[Sample], floor: &[Sample]) -> Self {
+        let pairs = relay.iter().zip(floor).map(|(relay, floor)| relay.cost_ns / floor.cost_ns);
+        Self { median: cost(relay).median / cost(floor).median, ..Self::of(pairs) }
+    }
+}
+
+fn cost(samples: &[Sample]) -> Spread {
+    Spread::of(samples.iter().map(|sample| sample.cost_ns))
+}
+
+impl Row {
+    pub(super) fn new(
+        workload: Workload,
+        io: Io,
+        rate: f64,
+        relay: &[Sample],
+        floor: &[Sample],
+        naive: &[Sample],
+    ) -> Self {
+        let delivered: u64 = relay.iter().map(|sample| sample.delivered).sum();
+        let seconds: f64 = relay.iter().map(|sample| sample.seconds).sum();
+        let name = technique_name(io.technique());
+        let runs = [("the relay", relay), (name, floor), ("naive", naive)];
+        Self {
+            workload: workload.to_string(),
+            wire: "v0",
+            path: "lo",
+            io: io.to_string(),
+            rate,
+            delivered_per_s: (delivered as f64 / seconds).round() as u64,
+            relay_busy: Spread::of(relay.iter().map(|sample| sample.busy)).median,
+            relay_ns: cost(relay),
+            floor: name,
+            floor_ns: cost(floor),
+            naive_ns: cost(naive),
+            ratio: Spread::ratio(relay, floor),
+            ratio_naive: Spread::ratio(relay, naive),
+            lost: relay.iter().map(|sample| sample.lost).sum(),
+            notes: runs.iter().flat_map(|(who, samples)| notes(who, samples)).collect(),
+        }
+    }
+}
+
+/// What must be said about a contestant's runs.
+fn notes(who: &str, samples: &[Sample]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let worst = samples.iter().map(Sample::loss).fold(0.0, f64::max);
+    if worst > LOSS_MAX {
+        notes.push(format!("{who} lost up to {:.2} %", worst * 100.0));
+    }
+    let limited: Vec<&Sample> = samples.iter().filter(|sample| !sample.limits.is_empty()).collect();
+    if !limited.is_empty() {
+        let mut why: Vec<&str> =
+            limited.iter().flat_map(|sample| &sample.limits).map(String::as_str).collect();
+        why.sort_unstable();
+        why.dedup();
+        let (runs, why) = (limited.len(), why.join(", "));
+        notes.push(format!("the generator was the limit in {runs} runs of {who} ({why})"));
+    }
+    let wrong: u64 = samples.iter().map(|sample| sample.wrong).sum();
+    if wrong > 0 {
+        notes.push(format!("{who} delivered {wrong} datagrams that must not exist"));
+    }
+    notes
+}
+
+impl Report {
+    pub(super) fn new(machine: Machine, command: String, rounds: u32, seconds: u32) -> Self {
+        Self { command, machine, rounds, seconds, rows: Vec::new() }
+    }
+
+    /// The table and what must stand beside it, for docs/PERFORMANCE.md.
+    pub(super) fn markdown(&self) -> String {
+        let mut text = String::from(
+            "| workload | wire | path | io | deliveries/s | relay busy | relay ns | floor ns | naive ns | \
+             relay / floor | lost |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+        );
+        for row in &self.rows {
+            text += &format!(
+                "| {} | {} | {} | {} | {} | {:.0} % | {} | {} ({}) | {} | **{:.2}** [{:.2}, {:.2}] | {} |\n",
+                row.workload,
+                row.wire,
+                row.path,
+                row.io,
+                row.delivered_per_s,
+                row.relay_busy * 100.0,
+                row.relay_ns,
+                row.floor_ns,
+                row.floor,
+                row.naive_ns,
+                row.ratio.median,
+                row.ratio.min,
+                row.ratio.max,
+                row.lost,
+            );
+        }
+        for row in self.rows.iter().filter(|row| !row.notes.is_empty()) {
+            text += &format!("\n{}, {}: {}.\n", row.workload, row.io, row.notes.join("; "));
+        }
+        let Machine { cpu, cpus, kernel, commit, date } = &self.machine;
+        text + &format!(
+            "\n`{}` at {commit}, {date}; {cpu}, {cpus} cpus, Linux {kernel}. Cpu-nanoseconds per delivered \
+             datagram, median [least, greatest] of {} rounds of {} s.\n",
+            self.command, self.rounds, self.seconds
+        )
+    }
+
+    /// The one number of the README: voice, on the back end that did better.
+    pub(super) fn headline(&self) -> Option<String> {
+        let best = self
+            .rows
+            .iter()
+            .filter(|row| row.workload == "voice")
+            .min_by(|a, b| a.relay_ns.median.total_cmp(&b.relay_ns.median))?;
+        Some(format!(
+            "Forwarding a voice datagram costs elara **{:.2} times** what the same kernel charges a bare\n\
+             `{}` forwarder without any logic: {:.0} ns of cpu against {:.0} ns, over loopback, at {}\n\
+             deliveries a second. Measured by `{}`.\n",
+            best.ratio.median,
+            best.floor,
+            best.relay_ns.median,
+            best.floor_ns.median,
+            best.delivered_per_s,
+            self.command
+        ))
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.0} [{:.0}, {:.0}]", self.median, self.min, self.max))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cpu, cpus, kernel, commit, date } = &self.machine;
+        writeln!(f, "{cpu}, {cpus} cpus, Linux {kernel}, commit {commit}, {date}")?;
+        writeln!(
+            f,
+            "cpu-ns per delivered datagram: median [least, greatest] of {} rounds",
+            self.rounds
+        )?;
+        writeln!(
+            f,
+            "{:<8} {:<4} {:<4} {:<8} {:>9} {:>5}  {:<20} {:<20} {:<20} relay/floor",
+            "workload", "wire", "path", "io", "out/s", "busy", "relay", "floor", "naive"
+        )?;
+        for row in &self.rows {
+            writeln!(
+                f,
+                "{:<8} {:<4} {:<4} {:<8} {:>9} {:>4.0}%  {:<20} {:<20} {:<20} {:.2} [{:.2}, {:.2}] of {}",
+                row.workload,
+                row.wire,
+                row.path,
+                row.io,
+                row.delivered_per_s,
+                row.relay_busy * 100.0,
+                row.relay_ns,
+                row.floor_ns,
+                row.naive_ns,
+                row.ratio.median,
+                row.ratio.min,
+                row.ratio.max,
+                row.floor
+            )?;
+            for note in &row.notes {
+                writeln!(f, "         ! {note}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(cost_ns: f64) -> Sample {
+        Sample { cost_ns, seconds: 1.0, delivered: 1_000, ..Sample::default() }
+    }
+
+    fn report() -> Report {
+        let machine = Machine {
+            cpu: "A Fine CPU".into(),
+            cpus: 2,
+            kernel: "6.18".into(),
+            commit: "abc".into(),
+            date: "2025-01-01".into(),
+        };
+        let mut report = Report::new(machine, "cargo xtask bench floor".into(), 3, 1);
+        let samples = |costs: [f64; 3]| costs.map(sample);
+        report.rows.push(Row::new(
+            Workload::Voice,
+            Io::Uring,
+            200.0,
+            &samples([330.0, 300.0, 360.0]),
+            &samples([300.0, 300.0, 310.0]),
+            &samples([400.0, 400.0, 400.0]),
+        ));
+        report
+    }
+
+    #[test]
+    fn a_spread_is_median_least_and_greatest() {
+        let spread = |values: &[f64]| Spread::of(values.iter().copied());
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 3.0 });
+        assert_eq!(spread(&[4.0, 1.0]).median, 2.5);
+    }
+
+    #[test]
+    fn a_ratio_is_of_medians_and_its_spread_of_rounds() {
+        let ratio = report().rows[0].ratio;
+        assert!((ratio.median - 1.1).abs() < 1e-9);
+        assert!((ratio.min - 1.0).abs() < 1e-9);
+        assert!((ratio.max - 360.0 / 310.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_run_that_lost_or_was_limited_says_so() {
+        let lossy = Sample { lost: 1, limits: vec!["cpu".into()], wrong: 2, ..sample(1.0) };
+        let said = notes("naive", &[lossy]).join("; ");
+        for part in [
+            "naive lost up to 0.10 %",
+            "the limit in 1 runs of naive (cpu)",
+            "2 datagrams that must not exist",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(notes("naive", &[sample(1.0)]).is_empty());
+    }
+
+    #[test]
+    fn every_published_row_has_every_column_and_its_command() {
+        let text = report().markdown();
+        let columns: Vec<usize> = text
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .map(|line| line.matches('|').count())
+            .collect();
+        assert_eq!(columns, [12, 12, 12]);
+        assert!(text.contains("`cargo xtask bench floor` at abc, 2025-01-01; A Fine CPU"));
+        assert!(report().headline().unwrap().contains("**1.10 times**"));
+    }
+}

@@ -1,0 +1,88 @@
+//! What a machine must have before anything is tested. What is missing is installed, loudly.
+
+use crate::shell::run;
+
+/// Something that must be there, and the Debian package that brings it.
+struct Need {
+    what: &'static str,
+    why: &'static str,
+    package: &'static str,
+    present: fn() -> bool,
+}
+
+/// Short on purpose: Rust brings the rest.
+const NEEDS: &[Need] = &[
+    Need {
+        what: "C compiler",
+        why: "the allocator is C",
+        package: "build-essential",
+        present: || on_path("cc"),
+    },
+    Need {
+        what: "git",
+        why: "tidy looks at tracked files",
+        package: "git",
+        present: || on_path("git"),
+    },
+    Need {
+        what: "pkg-config",
+        why: "the published 0.2.0 crates look for OpenSSL with it",
+        package: "pkg-config",
+        present: || on_path("pkg-config"),
+    },
+    Need {
+        what: "OpenSSL's headers",
+        why: "the published 0.2.0 crates depend on them; elara does not",
+        package: "libssl-dev",
+        present: || run("pkg-config", ["--exists", "openssl"]).read().is_ok(),
+    },
+];
+
+/// Finds what is needed, and installs what is missing where that is possible.
+///
+/// # Errors
+/// When something is missing and cannot be installed: what, and what to type.
+pub(crate) fn meet() -> Result<(), String> {
+    for tool in ["rustfmt", "clippy-driver"] {
+        if !on_path(tool) {
+            return Err(format!("{tool} is missing: rustup component add rustfmt clippy"));
+        }
+    }
+    let mut updated = false;
+    for Need { what, why, package, present } in NEEDS {
+        if present() {
+            println!("{what}: present");
+            continue;
+        }
+        println!("{what}: missing ({why}); installing {package}");
+        if !updated {
+            apt(&["update"])?;
+            updated = true;
+        }
+        if !apt(&["install", "-y", "--no-install-recommends", package])? || !present() {
+            return Err(format!("{what}: missing, and {package} could not be installed ({why})"));
+        }
+    }
+    Ok(())
+}
+
+fn apt(args: &[&str]) -> Result<bool, String> {
+    run("apt-get", args.iter().copied()).env("DEBIAN_FRONTEND", "noninteractive").show(|_| {})
+}
+
+/// Whether a program of that name stands in a folder of PATH.
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_the_path_is_present() {
+        assert!(on_path("sh"));
+        assert!(!on_path("no-such-program-anywhere"));
+    }
+}
