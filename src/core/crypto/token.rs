@@ -20,7 +20,7 @@ use core::fmt;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::identity::{Identity, PublicKey, SIGNATURE_LEN, Signature};
+use super::identity::{BadSignature, Identity, PublicKey, SIGNATURE_LEN, Signature};
 use crate::ids::SessionId;
 use crate::limits::ISSUERS_MAX;
 
@@ -250,10 +250,17 @@ impl Token {
             return Err(BadToken::Expired);
         }
         let issuer = issuers.key(claims.kid).ok_or(BadToken::Issuer)?;
-        let layout: &Layout = zerocopy::transmute_ref!(&self.0);
-        let verified = issuer.verify(&signed(&self.0), &layout.signature);
-        verified.map_err(|_| BadToken::Signature)?;
+        self.verify_signature(issuer).map_err(|_| BadToken::Signature)?;
         Ok(claims)
+    }
+
+    /// Whether `issuer` signed these bytes, whatever they say and whenever they are valid.
+    ///
+    /// # Errors
+    /// [`BadSignature`].
+    pub fn verify_signature(&self, issuer: &PublicKey) -> Result<(), BadSignature> {
+        let layout: &Layout = zerocopy::transmute_ref!(&self.0);
+        issuer.verify(&signed(&self.0), &layout.signature)
     }
 }
 
