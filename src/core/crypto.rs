@@ -17,6 +17,7 @@
 //! | [`exchange`] | X25519 keys, and the certificates that tie them to identities |
 //! | [`token`] | what an issuer says about who may enter |
 //! | [`join`] | join addresses |
+//! | [`handshake`] | HELLO to WELCOME, both sides |
 //! | [`hop`] | the tag on every frame between client and relay, and sealed control |
 //! | [`seal`] | what members seal for each other |
 //! | [`replay`] | each number once |
@@ -29,6 +30,7 @@
 pub mod base64url;
 pub mod bounds;
 pub mod exchange;
+pub mod handshake;
 pub mod hash;
 #[cfg(test)]
 mod hex;

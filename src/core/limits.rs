@@ -52,6 +52,22 @@ pub const ISSUERS_MAX: usize = 16;
 /// Frames of one class after which a connection wants new keys (RFC 9001 appendix B.1 allows GCM
 /// that many of up to 2 KiB).
 pub const REKEY_FRAMES: u64 = 1 << 28;
+/// How long a cookie is good, in seconds.
+pub const COOKIE_VALID_S: u32 = 30;
+/// How long a connection may wait for its first verified datagram.
+pub const HALF_OPEN: Span = Span::from_secs(5);
+/// How long the connection before the active one still receives.
+pub const OLD_CONNECTION: Span = Span::from_secs(3);
+/// How long a client repeats the same HELLO before it makes a new one.
+pub const HELLO_FRESH: Span = Span::from_secs(4);
+/// The first pause between two HELLOs; it doubles.
+pub const HELLO_FIRST: Span = Span::from_millis(250);
+/// The longest pause between two HELLOs.
+pub const HELLO_LONGEST: Span = Span::from_secs(1);
+/// A client heeds one RESET in this time.
+pub const RESET_EVERY: Span = Span::from_secs(5);
+/// The longest BUSY a client believes.
+pub const BUSY_MAX: Span = Span::from_secs(60);
 
 // ---- The cycle -----------------------------------------------------------------------------------
 
@@ -127,6 +143,8 @@ const _: () = assert!(V0_PER_IP_DEFAULT <= V0_PER_IP_MAX);
 const _: () = assert!(LADDER_LOSS_UP_PERMILLE.default < LADDER_LOSS_DOWN_PERMILLE.default);
 // A lone participant must not outlive one in company.
 const _: () = assert!(V0_ALONE.as_nanos() < V0_SILENCE.as_nanos());
+// The relay still has the WELCOME when the client repeats its HELLO for the last time.
+const _: () = assert!(HELLO_FRESH.as_nanos() < HALF_OPEN.as_nanos());
 // Timers must be fine enough to tell the two apart.
 const _: () = assert!(TIMER_TICK.as_nanos() * 4 <= V0_ALONE.as_nanos());
 // Buffer rings are powers of two, and the kernel keeps their index in 16 bits.

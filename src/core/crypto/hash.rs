@@ -27,7 +27,7 @@ pub fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; HASH_LEN] {
     first(context.sign().as_ref())
 }
 
-/// The first sixteen bytes of [`hmac`]: what the wire calls HMAC16.
+/// The first sixteen bytes of [`hmac()`]: what the wire calls HMAC16.
 #[must_use]
 pub fn hmac16(key: &[u8], parts: &[&[u8]]) -> [u8; 16] {
     first(&hmac(key, parts))
@@ -59,6 +59,25 @@ pub fn expand<const N: usize>(prk: &Secret<HASH_LEN>, info: &[&[u8]]) -> Secret<
         block.copy_from_slice(&last.expose()[..block.len()]);
     }
     out
+}
+
+/// SHA-256 step by step, for the Noise state machine.
+pub(super) struct Sha256(digest::Context);
+
+impl Sha256 {
+    pub(super) fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of what was said since the last one, beginning anew.
+    pub(super) fn finish(&mut self) -> [u8; HASH_LEN] {
+        let context = core::mem::replace(self, Self::new()).0;
+        first(context.finish().as_ref())
+    }
 }
 
 /// The first `N` bytes of a digest.

@@ -35,7 +35,7 @@ impl<const N: usize> Secret<N> {
         &self.0
     }
 
-    pub(super) fn expose_mut(&mut self) -> &mut [u8; N] {
+    pub(crate) fn expose_mut(&mut self) -> &mut [u8; N] {
         &mut self.0
     }
 }

@@ -14,15 +14,19 @@
 //! shows it; keeping that book is the relay's affair, [`Subject::Bearer`] gives it the name to write
 //! down. Times are seconds since 1970, and clocks may differ by [`CLOCK_SKEW_S`].
 
-use alloc::vec::Vec;
+mod issuers;
+mod permissions;
+
 use core::fmt;
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+pub use self::issuers::{IssuerRefused, Issuers};
+pub use self::permissions::Permissions;
+
 use super::identity::{BadSignature, Identity, PublicKey, SIGNATURE_LEN, Signature};
 use crate::ids::SessionId;
-use crate::limits::ISSUERS_MAX;
 
 /// Bytes of a token.
 pub const TOKEN_LEN: usize = 128;
@@ -34,55 +38,6 @@ const SIGNED_LEN: usize = TOKEN_LEN - SIGNATURE_LEN;
 const VERSION: u8 = 1;
 const BOUND: u8 = 0;
 const BEARER: u8 = 1;
-
-/// What a participant may do: bits of a token, and of its line in the roster.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Permissions(pub u32);
-
-impl Permissions {
-    /// Nothing.
-    pub const NONE: Self = Self(0);
-    /// Send frames of every class.
-    pub const SEND_ALL: Self = Self(0x1F);
-    /// Receive what others send.
-    pub const RECEIVE: Self = Self(1 << 8);
-    /// Commit changes of the group (mode 1).
-    pub const COMMIT: Self = Self(1 << 9);
-    /// Send others away.
-    pub const KICK: Self = Self(1 << 10);
-    /// Be a relay, and carry others' frames.
-    pub const RELAY_LINK: Self = Self(1 << 16);
-
-    /// Send frames of class `class`, 0..=4; nothing for other numbers.
-    #[must_use]
-    pub const fn send(class: u8) -> Self {
-        if class <= 4 { Self(1 << class) } else { Self::NONE }
-    }
-
-    /// Whether frames of class `class` may be sent; never for numbers that name no data class.
-    #[must_use]
-    pub const fn may_send(self, class: u8) -> bool {
-        self.0 & Self::send(class).0 != 0
-    }
-
-    /// Whether everything in `wanted` is granted.
-    #[must_use]
-    pub const fn allows(self, wanted: Self) -> bool {
-        self.0 & wanted.0 == wanted.0
-    }
-
-    /// What either grants.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl fmt::Debug for Permissions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Permissions({:#x})", self.0)
-    }
-}
 
 /// Whom a token lets in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -278,51 +233,6 @@ fn signed(token: &[u8]) -> [u8; LABEL.len() + SIGNED_LEN] {
     message
 }
 
-/// The issuers a relay believes: at most [`ISSUERS_MAX`] public keys by their ids, several so that
-/// an operator can bring in a new key before the old one goes.
-#[derive(Clone, Debug, Default)]
-pub struct Issuers {
-    keys: Vec<(u16, PublicKey)>,
-}
-
-/// There is room for [`ISSUERS_MAX`] issuers, each id once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum IssuerRefused {
-    /// The id has a key.
-    IdTaken,
-    /// There are as many as there may be.
-    Full,
-}
-
-impl Issuers {
-    /// Nobody.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { keys: Vec::new() }
-    }
-
-    /// Believes `key` under `kid`.
-    ///
-    /// # Errors
-    /// See [`IssuerRefused`].
-    pub fn add(&mut self, kid: u16, key: PublicKey) -> Result<(), IssuerRefused> {
-        if self.key(kid).is_some() {
-            return Err(IssuerRefused::IdTaken);
-        }
-        if self.keys.len() == ISSUERS_MAX {
-            return Err(IssuerRefused::Full);
-        }
-        self.keys.push((kid, key));
-        Ok(())
-    }
-
-    /// The key of `kid`.
-    #[must_use]
-    pub fn key(&self, kid: u16) -> Option<&PublicKey> {
-        self.keys.iter().find(|(id, _)| *id == kid).map(|(_, key)| key)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,26 +324,6 @@ mod tests {
         let token = Token::mint(&scene.issuer, &scene.claims);
         scene.member = Identity::from_seed(&crate::crypto::Secret::new([1; 32]));
         assert_eq!(scene.verify(&token, 15_000), Ok(scene.claims));
-    }
-
-    #[test]
-    fn permissions_name_classes_and_nothing_beyond() {
-        let some = Permissions::send(1).and(Permissions::KICK);
-        assert!(some.may_send(1) && !some.may_send(0) && some.allows(Permissions::KICK));
-        assert!(!some.allows(Permissions::KICK.and(Permissions::RECEIVE)));
-        for class in [5, 8, 31, 32, 0xF0, 0xF1, 0xFF] {
-            assert!(!Permissions(u32::MAX).may_send(class), "{class}");
-        }
-    }
-
-    #[test]
-    fn issuers_are_bounded_and_their_ids_unique() {
-        let mut issuers = Issuers::new();
-        for kid in 0..ISSUERS_MAX as u16 {
-            assert_eq!(issuers.add(kid, PublicKey([kid as u8; 32])), Ok(()));
-        }
-        assert_eq!(issuers.add(3, PublicKey([0; 32])), Err(IssuerRefused::IdTaken));
-        assert_eq!(issuers.add(999, PublicKey([0; 32])), Err(IssuerRefused::Full));
     }
 
     #[test]
