@@ -52,6 +52,8 @@ pub const ISSUERS_MAX: usize = 16;
 /// Frames of one class after which a connection wants new keys (RFC 9001 appendix B.1 allows GCM
 /// that many of up to 2 KiB).
 pub const REKEY_FRAMES: u64 = 1 << 28;
+/// Frames with a bad tag after which a connection wants new keys.
+pub const REKEY_FORGERIES: u64 = 1 << 35;
 /// How long a cookie is good, in seconds.
 pub const COOKIE_VALID_S: u32 = 30;
 /// How long a connection may wait for its first verified datagram.

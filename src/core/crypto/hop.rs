@@ -12,8 +12,8 @@
 //! ```
 //! The tag covers the whole frame in every class. A relay forwards a data frame's body untouched, so
 //! the tag must not need one: with AES-GCM the relay *opens a copy* and throws the result away,
-//! which costs a fifth of a tag over associated data; the sender seals twice, and what the second
-//! seal yields is the body again.
+//! which for large frames costs half of a tag over associated data or less; the sender seals
+//! twice, and what the second seal yields is the body again.
 //!
 //! [`HopKey`] is the arithmetic. Whoever sends or receives uses [`Sending`] and [`Receiving`], which
 //! own the numbers and the windows, so that no nonce is used twice and no window moves early.

@@ -4,8 +4,8 @@
 //! the processor has AES instructions); both with SHA-256. Behind the door stands ring; another
 //! implementation would change this file and no other. Nothing here allocates.
 //!
-//! Measured with ring 0.17: opening 1,200 bytes of AES-256-GCM takes about 220 ns, checking a tag
-//! over 1,200 bytes of associated data about 1,020 ns. `hop` is built on that difference.
+//! ring 0.17 opens 1,200 bytes of AES-256-GCM two to four times as fast as it checks a tag over as
+//! many bytes of associated data; `hop` is built on that difference.
 
 use core::fmt;
 

@@ -3,7 +3,8 @@
 //! Each file is paragraphs: a line that says what is shown, then `name value` lines, hex unless the
 //! name ends in a unit or is a small number. Secrets stand beside the bytes they make, so that
 //! an implementation in another language can make the same bytes. The first test holds that ours
-//! still does; the others read the files and hold that what stands there opens.
+//! still does; the others read the files and hold that what stands there opens. `v1_keys.py` beside
+//! the files makes them a second time, from the specification alone.
 //!
 //! After a deliberate change of the wire: `ELARA_BLESS=1 cargo test -p elara-core --test crypto_vectors`.
 

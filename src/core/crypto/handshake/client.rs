@@ -29,7 +29,7 @@ use super::relay::E2eMode;
 use super::{Link, NO_CONN};
 use crate::crypto::exchange::{Certificate, ExchangeKey, ExchangePublic};
 use crate::crypto::identity::PublicKey;
-use crate::crypto::secret::equal;
+use crate::crypto::secret::{Secret, equal};
 use crate::crypto::suite::Suite;
 use crate::crypto::token::Token;
 use crate::ids::SessionId;
@@ -103,7 +103,7 @@ pub struct Client {
     pause: Span,
     cookie: Cookie,
     last_conn: u8,
-    reset_token: Option<[u8; 16]>,
+    reset_token: Option<Secret<16>>,
     reset_heeded: Option<Instant>,
     hello_ms: u64,
 }
@@ -251,7 +251,7 @@ impl Client {
     fn handle_reset(&mut self, reset: &Reset, now: Instant) -> Result<Heard, ClientRefused> {
         self.check_header(&reset.header, Kind::Reset)?;
         let token = self.reset_token.as_ref().ok_or(ClientRefused::ResetToken)?;
-        if !equal(token, &reset.reset_token) {
+        if !equal(token.expose(), &reset.reset_token) {
             return Err(ClientRefused::ResetToken);
         }
         if !self.doorbell.answered(reset.as_bytes()) {
@@ -279,7 +279,7 @@ impl Client {
         self.phase = Phase::Idle;
         self.cookie = Cookie::NONE;
         self.last_conn = payload.conn;
-        self.reset_token = Some(payload.reset_token);
+        self.reset_token = Some(Secret::new(payload.reset_token));
         let link = Link::at_client(suite, payload.conn, &split);
         Ok(Heard::Welcome(Box::new(link), payload.terms()))
     }

@@ -252,25 +252,32 @@ impl Entry {
     }
 
     /// A frame of the connection at `parity` has verified.
+    #[inline]
     fn arrive(&mut self, parity: usize, received: Received, now: Instant) -> Arrival {
+        let activated = matches!(self.places[parity], Place::HalfOpen(_));
+        if activated {
+            self.activate(parity, now);
+        }
+        let conn = self.places[parity].conn().unwrap_or_default();
+        Arrival { received, conn, activated, active: self.active == Some(conn) }
+    }
+
+    #[cold]
+    fn activate(&mut self, parity: usize, now: Instant) {
         let [even, odd] = &mut self.places;
         let (place, other) = if parity == 0 { (even, odd) } else { (odd, even) };
-        let mut activated = false;
         *place = match core::mem::replace(place, Place::Empty) {
             Place::HalfOpen(half_open) => {
-                activated = true;
                 self.active = Some(half_open.connection.link.conn);
                 self.hello_ms = half_open.hello_ms;
-                *other = match core::mem::replace(other, Place::Empty) {
-                    Place::Live(old) => Place::Ending(old, now + OLD_CONNECTION),
-                    gone => gone,
-                };
                 Place::Live(Box::new(half_open.connection))
             }
             same => same,
         };
-        let conn = place.conn().unwrap_or_default();
-        Arrival { received, conn, activated, active: self.active == Some(conn) }
+        *other = match core::mem::replace(other, Place::Empty) {
+            Place::Live(old) => Place::Ending(old, now + OLD_CONNECTION),
+            gone => gone,
+        };
     }
 }
 

@@ -7,7 +7,7 @@ use super::{HopKey, Scratch};
 use crate::crypto::bounds::{Bounds, CONTROL, COUNTED_CLASSES, Misshapen, stamp};
 use crate::crypto::replay::{Fresh, HopWindow, Stale};
 use crate::crypto::seal::Sealer;
-use crate::limits::{REKEY_FRAMES, TAG_LEN};
+use crate::limits::{REKEY_FORGERIES, REKEY_FRAMES, TAG_LEN};
 
 /// Why a frame cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,6 +152,8 @@ pub struct Received {
 #[derive(Debug)]
 pub struct Receiving {
     key: HopKey,
+    /// Frames whose tag was not ours.
+    forgeries: u64,
     windows: [HopWindow; COUNTED_CLASSES],
 }
 
@@ -159,7 +161,7 @@ impl Receiving {
     /// The beginning of a connection: nothing has been seen.
     #[must_use]
     pub const fn new(key: HopKey) -> Self {
-        Self { key, windows: [HopWindow::new(); COUNTED_CLASSES] }
+        Self { key, forgeries: 0, windows: [HopWindow::new(); COUNTED_CLASSES] }
     }
 
     /// Verifies a data frame, without changing it.
@@ -172,7 +174,9 @@ impl Receiving {
         if bounds.class == CONTROL {
             return Err(Refusal::Class);
         }
-        self.key.verify_within(&bounds, frame, scratch)?;
+        if let Err(why) = self.key.verify_within(&bounds, frame, scratch) {
+            return Err(self.count(why));
+        }
         Ok(Received { seq: bounds.seq, newest: self.windows[counter].set(fresh) })
     }
 
@@ -189,8 +193,30 @@ impl Receiving {
         if bounds.class != CONTROL {
             return Err(Refusal::Class);
         }
-        let messages = self.key.open_control(frame, scratch)?;
+        let messages = match self.key.open_control(frame, scratch) {
+            Ok(messages) => messages,
+            Err(why) => return Err(self.count(why)),
+        };
         Ok((Received { seq: bounds.seq, newest: self.windows[counter].set(fresh) }, messages))
+    }
+
+    /// Frames that named this connection and were not from its other end.
+    #[must_use]
+    pub const fn forgeries(&self) -> u64 {
+        self.forgeries
+    }
+
+    /// Whether so much was forged that a new handshake is due: 2^35 frames, half of what
+    /// ChaCha20-Poly1305 may be tried with (RFC 9001 section 6.6).
+    #[must_use]
+    pub const fn wants_rekey(&self) -> bool {
+        self.forgeries >= REKEY_FORGERIES
+    }
+
+    #[cold]
+    fn count(&mut self, why: Refusal) -> Refusal {
+        self.forgeries += u64::from(why == Refusal::BadTag);
+        why
     }
 
     #[inline]

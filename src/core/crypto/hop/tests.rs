@@ -111,6 +111,8 @@ fn forgeries_with_a_number_far_ahead_move_nothing() {
     forged[26..30].copy_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(receiving.data(&forged, &mut scratch), Err(Refusal::BadTag));
     assert!(receiving.data(&first, &mut scratch).is_ok());
+    assert_eq!(receiving.data(&first, &mut scratch), Err(Refusal::Replayed));
+    assert_eq!((receiving.forgeries(), receiving.wants_rekey()), (1, false), "a replay is none");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""An independent reading of docs/WIRE.md section 3, held against tests/vectors/v1-*.txt.
+"""An independent reading of docs/WIRE.md section 3, held against v1-token, -hop, -seal and -handshake.txt.
 
 Shares no code with elara: Noise, HKDF and every layout are written here again, on the package
-`cryptography`. Run: python3 tests/vectors/check_v1.py
+`cryptography`. Run: python3 tests/vectors/v1_keys.py
 """
 import base64, hashlib, hmac as _hmac, os, struct, subprocess, sys
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
