@@ -2,9 +2,12 @@
 
 mod demo;
 mod file;
+mod keygen;
 mod say;
 mod serve;
 mod signals;
+mod time;
+mod token;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -29,12 +32,19 @@ enum Command {
     Serve(serve::Serve),
     /// Watch a relay at work: two hundred people talk for a few seconds
     Demo(demo::Demo),
+    /// Make a key: a relay's, an issuer's, a node's
+    Keygen(keygen::Keygen),
+    /// Say who may enter a session, and read what others said
+    Token(token::Token),
 }
 
 const EXAMPLE: &str = "\
 Examples:
   elara demo                                  two hundred people talk for a few seconds
-  elara serve --dev --listen 127.0.0.1:7840   a relay for this machine, to try things with";
+  elara serve --dev --listen 127.0.0.1:7840   a relay for this machine, to try things with
+  elara keygen issuer                         a key that says who may enter, in issuer.key
+  elara token mint --issuer issuer.key --session 5e55101700000001
+                                              a token that lets its first holder in for an hour";
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -68,6 +78,8 @@ pub(crate) fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Keygen(keygen) => keygen.run(),
+        Command::Token(token) => token.run(),
     };
     let (status, sentence) = match done {
         Ok(()) => return ExitCode::SUCCESS,

@@ -10,6 +10,11 @@ pub(crate) fn fact(fact: impl Display) {
     let _ = writeln!(stdout, "{fact}").and_then(|()| stdout.flush());
 }
 
+/// Prints a value for programs, as indented JSON.
+pub(crate) fn json(value: &impl serde::Serialize) {
+    fact(serde_json::to_string_pretty(value).expect("our own types have names for keys"));
+}
+
 /// Prints what is wrong.
 pub(crate) fn complaint(sentence: &str) {
     let _ = writeln!(io::stderr().lock(), "elara: {sentence}");

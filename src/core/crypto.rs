@@ -21,12 +21,13 @@
 //! | [`hop`] | the tag on every frame between client and relay, and sealed control |
 //! | [`seal`] | what members seal for each other |
 //! | [`replay`] | each number once |
+//! | [`base64url`] | keys and tokens as text |
 //! | [`bounds`] | where the parts of a frame lie |
 //!
 //! Randomness and time are arguments here as everywhere in this crate; what makes keys asks for a
 //! [`SecureRandom`](crate::random::SecureRandom), which a seeded stream is not.
 
-mod base64url;
+pub mod base64url;
 pub mod bounds;
 pub mod exchange;
 pub mod handshake;

@@ -41,6 +41,7 @@
 mod config;
 mod error;
 mod handle;
+pub mod keys;
 mod node;
 mod notices;
 mod session;

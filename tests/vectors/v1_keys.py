@@ -4,7 +4,7 @@
 Shares no code with elara: Noise, HKDF and every layout are written here again, on the package
 `cryptography`. Run: python3 tests/vectors/v1_keys.py
 """
-import base64, hashlib, hmac as _hmac, os, struct, sys
+import base64, hashlib, hmac as _hmac, os, struct, subprocess, sys
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -17,7 +17,7 @@ checks = 0
 def same(ours, theirs, what):
     global checks
     checks += 1
-    assert ours == theirs, f"{what}: {ours.hex() if isinstance(ours, bytes) else ours} is not {theirs.hex() if isinstance(theirs, bytes) else theirs}"
+    if ours != theirs: sys.exit(f"{what}: {ours.hex() if isinstance(ours, bytes) else ours} is not {theirs.hex() if isinstance(theirs, bytes) else theirs}")
 
 def hmac(key, *parts): return _hmac.new(key, b"".join(parts), hashlib.sha256).digest()
 def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
@@ -31,13 +31,17 @@ def xor(a, b): return bytes(x ^ y for x, y in zip(a, b))
 def raw(pub): return pub.public_bytes(Encoding.Raw, PublicFormat.Raw)
 def xpub(secret): return raw(X25519PrivateKey.from_private_bytes(secret).public_key())
 def dh(secret, pub): return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(pub))
+def edpub(seed): return raw(Ed25519PrivateKey.from_private_bytes(seed).public_key())
 def sign(seed, *parts): return Ed25519PrivateKey.from_private_bytes(seed).sign(b"".join(parts))
 
 class Told(dict):
     def b(self, name): return bytes.fromhex(self[name])
     def n(self, name): return int(self[name])
 
+read = set()
+
 def paragraphs(name):
+    read.add(name)
     text = open(os.path.join(HERE, name)).read()
     for paragraph in text.split("\n\n")[1:]:
         what, *lines = paragraph.strip().split("\n")
@@ -53,6 +57,7 @@ def b64(b): return base64.urlsafe_b64encode(b).rstrip(b"=").decode()
 
 for what, t in paragraphs("v1-token.txt"):
     if "token" in what:
+        same(edpub(t.b("issuer_seed")), t.b("issuer_pub"), "issuer_pub")
         same(token(t), t.b("token"), what)
     elif "certificate" in what:
         same(xpub(t.b("s_secret")), t.b("s_pub"), "s_pub")
@@ -129,6 +134,8 @@ class Noise:
 for what, t in paragraphs("v1-handshake.txt"):
     suite, relay_pub = t.n("suite"), t.b("relay_pub")
     same(xpub(t.b("relay_secret")), relay_pub, "relay_pub")
+    same(sign(t.b("issuer_seed"), b"ELARA1 token\0", t.b("token")[:64]), t.b("token")[64:], "token")
+    same(edpub(t.b("id_seed")), t.b("id_pub"), "id_pub")
     session, node = struct.pack("<Q", int(t["session"], 16)), struct.pack("<Q", int(t["node"], 16))
     mac1_key, mac0_key = sha(b"ELARA1 mac1", relay_pub), sha(b"ELARA1 mac0", relay_pub)
     k_cookie, k_reset = expand(t.b("relay_secret"), b"ELARA1 cookie", 32), expand(t.b("relay_secret"), b"ELARA1 reset", 32)
@@ -167,5 +174,11 @@ for what, t in paragraphs("v1-handshake.txt"):
     ki, kr = noise.split()
     same(inst_of(noise.h, ki), t.b("inst"), "inst")
     same(mac0(header(4) + reset_token), t.b("reset"), "RESET")
+
+# A file without rules here is written by a script of its own: v1-wire.txt by v1_wire.py.
+for name in sorted(n for n in os.listdir(HERE) if n.startswith("v1-") and n.endswith(".txt") and n not in read):
+    script = os.path.join(HERE, name[:-4].replace("-", "_") + ".py")
+    assert os.path.exists(script), f"{name}: no rule reads it and no script writes it"
+    same(subprocess.run([sys.executable, script], capture_output=True, check=True).stdout, open(os.path.join(HERE, name), "rb").read(), name)
 
 print(f"{checks} values agree")

@@ -36,6 +36,11 @@ pub(crate) const GATE: &[Step] = &[
         }),
     },
     Step {
+        name: "vectors",
+        proves: "the golden bytes of wire v1 are what a second implementation makes of WIRE",
+        work: Work::Programs(|_| vec![run("python3", ["tests/vectors/v1_keys.py"])]),
+    },
+    Step {
         name: "build",
         proves: "the binaries build as they ship",
         work: Work::Programs(|_| vec![build()]),

@@ -7,6 +7,8 @@ struct Need {
     what: &'static str,
     why: &'static str,
     package: &'static str,
+    /// The package of PyPI, tried first: a python3 that is not Debian's does not see Debian's packages.
+    pip: Option<&'static str>,
     present: fn() -> bool,
 }
 
@@ -16,25 +18,43 @@ const NEEDS: &[Need] = &[
         what: "C compiler",
         why: "the allocator is C",
         package: "build-essential",
+        pip: None,
         present: || on_path("cc"),
     },
     Need {
         what: "git",
         why: "tidy looks at tracked files",
         package: "git",
+        pip: None,
         present: || on_path("git"),
     },
     Need {
         what: "pkg-config",
         why: "the published 0.2.0 crates look for OpenSSL with it",
         package: "pkg-config",
+        pip: None,
         present: || on_path("pkg-config"),
     },
     Need {
         what: "OpenSSL's headers",
         why: "the published 0.2.0 crates depend on them; elara does not",
         package: "libssl-dev",
+        pip: None,
         present: || run("pkg-config", ["--exists", "openssl"]).read().is_ok(),
+    },
+    Need {
+        what: "Python",
+        why: "a second implementation of wire v1 checks ours",
+        package: "python3",
+        pip: None,
+        present: || on_path("python3"),
+    },
+    Need {
+        what: "Python's package cryptography",
+        why: "the second implementation is built on it",
+        package: "python3-cryptography",
+        pip: Some("cryptography"),
+        present: || run("python3", ["-c", "import cryptography"]).read().is_ok(),
     },
 ];
 
@@ -49,12 +69,18 @@ pub(crate) fn meet() -> Result<(), String> {
         }
     }
     let mut updated = false;
-    for Need { what, why, package, present } in NEEDS {
+    for Need { what, why, package, pip, present } in NEEDS {
         if present() {
             println!("{what}: present");
             continue;
         }
         println!("{what}: missing ({why}); installing {package}");
+        if let Some(name) = pip
+            && run("python3", ["-m", "pip", "install", name]).show(|_| {})?
+            && present()
+        {
+            continue;
+        }
         if !updated {
             apt(&["update"])?;
             updated = true;

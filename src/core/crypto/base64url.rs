@@ -9,7 +9,7 @@ use alloc::string::String;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Appends `bytes` to `out`.
-pub(super) fn write(out: &mut String, bytes: &[u8]) {
+pub fn write(out: &mut String, bytes: &[u8]) {
     for chunk in bytes.chunks(3) {
         let mut word = [0; 4];
         word[1..=chunk.len()].copy_from_slice(chunk);
@@ -22,7 +22,8 @@ pub(super) fn write(out: &mut String, bytes: &[u8]) {
 }
 
 /// The `N` bytes that `text` spells; `None` when it spells anything else.
-pub(super) fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
+#[must_use]
+pub fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
     let text = text.as_bytes();
     if text.len() != (N * 8).div_ceil(6) {
         return None;

@@ -25,7 +25,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub use self::issuers::{IssuerRefused, Issuers};
 pub use self::permissions::Permissions;
 
-use super::identity::{Identity, PublicKey, SIGNATURE_LEN, Signature};
+use super::identity::{BadSignature, Identity, PublicKey, SIGNATURE_LEN, Signature};
 use crate::ids::SessionId;
 
 /// Bytes of a token.
@@ -205,10 +205,17 @@ impl Token {
             return Err(BadToken::Expired);
         }
         let issuer = issuers.key(claims.kid).ok_or(BadToken::Issuer)?;
-        let layout: &Layout = zerocopy::transmute_ref!(&self.0);
-        let verified = issuer.verify(&signed(&self.0), &layout.signature);
-        verified.map_err(|_| BadToken::Signature)?;
+        self.verify_signature(issuer).map_err(|_| BadToken::Signature)?;
         Ok(claims)
+    }
+
+    /// Whether `issuer` signed these bytes, whatever they say and whenever they are valid.
+    ///
+    /// # Errors
+    /// [`BadSignature`].
+    pub fn verify_signature(&self, issuer: &PublicKey) -> Result<(), BadSignature> {
+        let layout: &Layout = zerocopy::transmute_ref!(&self.0);
+        issuer.verify(&signed(&self.0), &layout.signature)
     }
 }
 
