@@ -8,9 +8,7 @@
 //!
 //! After a deliberate change of the wire: `ELARA_BLESS=1 cargo test -p elara-core --test crypto_vectors`.
 
-use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
-use std::path::PathBuf;
+mod vector_files;
 
 use elara_core::crypto::exchange::{Certificate, ExchangeKey, ExchangePublic};
 use elara_core::crypto::handshake::{
@@ -26,6 +24,7 @@ use elara_core::random::{Random, SecureRandom};
 use elara_core::time::{Instant, Span, UnixMillis};
 use elara_core::wire::Header;
 use elara_core::{ClientAddr, NodeId, SessionId};
+use vector_files::{Teller, Told, path, run, stored, told};
 use zerocopy::IntoBytes;
 
 const SESSION: SessionId = SessionId(0x0123_4567_89AB_CDEF);
@@ -43,14 +42,6 @@ fn files() -> [(&'static str, String); 4] {
     ]
 }
 
-fn path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "..", "..", "tests", "vectors", name].iter().collect()
-}
-
-fn stored(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap_or_else(|why| panic!("{name}: {why}"))
-}
-
 #[test]
 fn the_same_secrets_make_the_same_bytes() {
     for (name, made) in files() {
@@ -60,81 +51,6 @@ fn the_same_secrets_make_the_same_bytes() {
         assert!(stored(name) == made, "{name} is not what is made; see the head of this test");
     }
 }
-
-/// What one paragraph says.
-struct Told(BTreeMap<String, String>);
-
-impl Told {
-    fn text(&self, name: &str) -> &str {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name}"))
-    }
-
-    fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(&self, name: &str) -> T {
-        self.text(name).parse().unwrap()
-    }
-
-    fn bytes(&self, name: &str) -> Vec<u8> {
-        let hex = self.text(name);
-        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        (0..hex.len()).step_by(2).map(byte).collect()
-    }
-
-    fn array<const N: usize>(&self, name: &str) -> [u8; N] {
-        self.bytes(name).try_into().unwrap_or_else(|_| panic!("{name} is {N} bytes"))
-    }
-
-    fn secret(&self, name: &str) -> Secret<32> {
-        Secret::new(self.array(name))
-    }
-
-    fn suite(&self) -> Suite {
-        Suite::from_nibble(self.number("suite")).unwrap()
-    }
-}
-
-fn told(file: &str, beginning: &str) -> Vec<Told> {
-    let file = stored(file);
-    let paragraphs = file.split("\n\n").filter(|paragraph| paragraph.starts_with(beginning));
-    let told: Vec<_> = paragraphs
-        .map(|paragraph| {
-            let lines = paragraph.lines().skip(1).map(|line| line.split_once(' ').unwrap());
-            Told(lines.map(|(name, value)| (name.into(), value.into())).collect())
-        })
-        .collect();
-    assert!(!told.is_empty(), "{beginning}");
-    told
-}
-
-/// Writes a file.
-struct Teller(String);
-
-impl Teller {
-    fn new(about: &str) -> Self {
-        Self(format!("{about}\n"))
-    }
-
-    fn shows(&mut self, what: &str) -> &mut Self {
-        writeln!(self.0, "\n{what}").unwrap();
-        self
-    }
-
-    fn value(&mut self, name: &str, value: impl Display) -> &mut Self {
-        writeln!(self.0, "{name} {value}").unwrap();
-        self
-    }
-
-    fn hex(&mut self, name: &str, bytes: &[u8]) -> &mut Self {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.value(name, hex)
-    }
-}
-
-/// Bytes that look like nothing: `from`, and on in steps of 7.
-fn run<const N: usize>(from: u8) -> [u8; N] {
-    std::array::from_fn(|i| from.wrapping_add((i as u8).wrapping_mul(7)))
-}
-
-// ---- Tokens, certificates, join addresses ----------------------------------------------------------
 
 fn claims(subject: Subject) -> Claims {
     let now = NOW.seconds();

@@ -183,9 +183,10 @@ impl Report {
         // The worst row, not the best: a ratio below one is luck, and no relay beats its floor.
         let worst = self.rows.iter().max_by(|a, b| a.ratio.median.total_cmp(&b.ratio.median))?;
         Some(format!(
-            "Forwarding a datagram costs elara at most **{:.2} times** what the same kernel charges a bare forwarder\n\
-             without any logic: {} over {}, {:.0} ns of cpu against {:.0} ns, on loopback, at {} deliveries a\n\
-             second; the worst of {} rows. Measured by `{}`.\n",
+            "Forwarding a datagram costs elara at most **{:.2} times** what the same kernel charges\n\
+             a bare forwarder without any logic: {} over {}, {:.0} ns of cpu against {:.0} ns, on\n\
+             loopback, at {} deliveries a second; the worst of {} rows. Measured by\n\
+             `{}`.\n",
             worst.ratio.median,
             worst.workload,
             worst.io,

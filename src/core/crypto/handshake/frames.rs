@@ -62,7 +62,9 @@ pub enum Kind {
 pub type Attempt = [u8; 8];
 
 macro_rules! layout {
-    ($(#[$doc:meta])* $name:ident, $len:expr, { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident, $len:expr, {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)?
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
         #[repr(C)]
