@@ -16,12 +16,11 @@ use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use elara_core::crypto::hop::HopKey;
-use elara_core::crypto::seal::OVERHEAD;
 use elara_core::crypto::suite::{Nonce, Tag};
 use elara_core::crypto::{
     AeadKey, EpochSecret, Inst, PublicKey, Scratch, Sealer, Secret, Sending, Suite,
 };
-use elara_core::limits::{HEADER_LEN, TAG_LEN};
+use elara_core::limits::{HEADER_LEN, TAG_LEN, V1_OVERHEAD};
 use elara_core::wire::Header;
 use elara_core::{NodeId, SessionId};
 use zerocopy::IntoBytes;
@@ -137,7 +136,7 @@ fn hop(c: &mut Criterion) {
 fn send(c: &mut Criterion) {
     let mut group = c.benchmark_group("send");
     for (suite, len) in Suite::ALL.into_iter().flat_map(|suite| LENGTHS.map(|len| (suite, len))) {
-        assert!(len > OVERHEAD);
+        assert!(len > V1_OVERHEAD);
         group.throughput(Throughput::Bytes(len as u64));
         let secret = EpochSecret::from_session_key(&Secret::new([4; 32]));
         let sealer = Sealer::new(suite, &secret, &PublicKey([5; 32]), &Inst([6; 16]), 1);

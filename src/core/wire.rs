@@ -21,10 +21,10 @@
 //! | [`v1`] | wire v1: the same header, its own TLVs, bundles, control messages and sealed bodies |
 //!
 //! Reading borrows from the datagram and, in v0, is as tolerant as the published 0.2.0 crates are, no
-//! more and no less (each module says where); v1 accepts one spelling of each thing. Writing goes into
-//! the caller's buffer and ends in [`NoRoom`] when that, or the width of a length field, does not
-//! suffice. What was read can be written again to the same bytes; held by `tests/wire_properties.rs`
-//! of this crate.
+//! more and no less (each module says where); v1 accepts one spelling of each thing. Writing goes
+//! into the caller's buffer and ends in [`NoRoom`] when that, or the width of a length field, does
+//! not suffice. What was read can be written again to the same bytes; held by
+//! `tests/wire_properties.rs` of this crate.
 
 pub mod event;
 pub mod frame;

@@ -1,23 +1,13 @@
 //! Where the parts of a v1 frame lie, for those who seal and open them.
 
-use crate::limits::{HEADER_LEN, TAG_LEN, V0_FRAME_MAX};
-use crate::wire::Header;
-use crate::wire::header::flags;
+use zerocopy::FromBytes;
 
-/// Longest frame that is looked at; one byte more is [`Misshapen`].
-pub const FRAME_MAX: usize = V0_FRAME_MAX;
-/// Most bytes of header and TLVs together.
-pub const HEAD_MAX: usize = 94;
-/// The class byte of control frames.
-pub const CONTROL: u8 = 0xF1;
-/// The class byte of handshake frames.
-pub const HANDSHAKE: u8 = 0xF0;
+use crate::limits::{HEADER_LEN, TAG_LEN, V1_FRAME_MAX, V1_HEADER_LEN_MAX};
+use crate::wire::Header;
+use crate::wire::v1::Kind;
+
 /// Numbers are counted apart in each of these: the five data classes and control.
 pub const COUNTED_CLASSES: usize = 6;
-/// The header's flag that names the connection: the lowest bit of its number.
-pub const PARITY: u8 = flags::RESERVED;
-
-const SEQ: core::ops::Range<usize> = 26..30;
 
 /// The bytes cannot be a frame of this kind: too short, too long, or `header_len` points nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,41 +24,43 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// The bounds of `frame`: afterwards `30 <= header_len <= 94` and `header_len + 16 <= len`.
+    /// The bounds of `frame`: afterwards `30 <= header_len <= 94` and
+    /// `header_len + 16 <= len <= 1232`.
     #[inline]
     pub(super) fn of(frame: &[u8]) -> Result<Self, Misshapen> {
         let header = Header::peek(frame).ok_or(Misshapen)?;
         let header_len = usize::from(header.header_len.get());
-        if !(HEADER_LEN..=HEAD_MAX).contains(&header_len)
+        if !(HEADER_LEN..=V1_HEADER_LEN_MAX).contains(&header_len)
             || frame.len() < header_len + TAG_LEN
-            || frame.len() > FRAME_MAX
+            || frame.len() > V1_FRAME_MAX
         {
             return Err(Misshapen);
         }
         Ok(Self {
             header_len,
             first_byte: header.version_suite,
-            parity: header.flags & PARITY != 0,
+            parity: header.parity(),
             class: header.class,
-            seq: header.seq_window.get(),
+            seq: header.seq_v1(),
         })
     }
 
     /// Which of the six counters and windows this frame's class has; `None` for other classes.
     #[inline]
     pub(super) const fn counter(&self) -> Option<usize> {
-        match self.class {
-            class @ 0..=4 => Some(class as usize),
-            CONTROL => Some(5),
-            _ => None,
+        match Kind::from_byte(self.class) {
+            Some(Kind::Data(class)) => Some(class as usize),
+            Some(Kind::Control) => Some(COUNTED_CLASSES - 1),
+            Some(Kind::Handshake) | None => None,
         }
     }
 }
 
 /// Writes what a connection decides about a frame: its number, and which connection it is.
 pub(super) fn stamp(frame: &mut [u8], seq: u32, conn: u8) {
-    frame[SEQ].copy_from_slice(&seq.to_le_bytes());
-    frame[1] = frame[1] & !PARITY | if conn & 1 == 1 { PARITY } else { 0 };
+    let (header, _) = Header::mut_from_prefix(frame).expect("a frame that has bounds has a header");
+    header.set_seq_v1(seq);
+    header.set_parity_of(conn);
 }
 
 #[cfg(test)]
@@ -80,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_bounded_on_every_side() {
-        let mut frame = vec![0; FRAME_MAX + 1];
+        let mut frame = vec![0; V1_FRAME_MAX + 1];
         frame[..HEADER_LEN].copy_from_slice(Header::v0(SessionId(1), NodeId(2)).as_bytes());
         for (header_len, len, fits) in [
             (30, 46, true),
@@ -93,8 +85,8 @@ mod tests {
             (94, 109, false),
             (95, 200, false),
             (0xFFFF, 200, false),
-            (30, FRAME_MAX, true),
-            (30, FRAME_MAX + 1, false),
+            (30, V1_FRAME_MAX, true),
+            (30, V1_FRAME_MAX + 1, false),
         ] {
             frame[2..4].copy_from_slice(&u16::to_le_bytes(header_len));
             assert_eq!(Bounds::of(&frame[..len]).is_ok(), fits, "{header_len} in {len}");

@@ -24,11 +24,11 @@ pub use connection::{Received, Receiving, Refusal, SendRefused, Sending};
 
 use core::fmt;
 
-use super::bounds::{Bounds, FRAME_MAX, Misshapen};
+use super::bounds::{Bounds, Misshapen};
 use super::hash::{HASH_LEN, expand, extract};
 use super::secret::Secret;
 use super::suite::{AeadKey, BadTag, KEY_LEN, NONCE_LEN, Nonce, Suite, Tag};
-use crate::limits::{HEADER_LEN, TAG_LEN};
+use crate::limits::{HEADER_LEN, TAG_LEN, V1_FRAME_MAX};
 
 /// What a Noise handshake leaves: a key for each direction, and the hash of all that was said.
 #[derive(Clone, Debug)]
@@ -55,13 +55,13 @@ impl fmt::Debug for Inst {
 /// Room to open a frame in: the caller brings it, so that nothing here allocates. It holds
 /// plaintext of control frames after use.
 #[derive(Clone)]
-pub struct Scratch([u8; FRAME_MAX]);
+pub struct Scratch([u8; V1_FRAME_MAX]);
 
 impl Scratch {
     /// Empty room.
     #[must_use]
     pub const fn new() -> Self {
-        Self([0; FRAME_MAX])
+        Self([0; V1_FRAME_MAX])
     }
 
     /// A copy of `bytes`, at most as long as the longest frame.

@@ -26,22 +26,19 @@ pub use openers::{Author, OpenRefused, Openers};
 
 use core::fmt;
 
+use zerocopy::{FromBytes, IntoBytes};
+
 use super::bounds::{Bounds, Misshapen};
 use super::hash::{HASH_LEN, expand, extract};
 use super::hop::{Inst, Scratch, split_material, split_tag, xor};
 use super::identity::PublicKey;
 use super::secret::Secret;
 use super::suite::{AeadKey, BadTag, Nonce, Suite};
-use crate::limits::TAG_LEN;
+use crate::limits::{KEY_NAME_LEN, TAG_LEN};
+use crate::wire::v1::KeyName;
 
-/// Bytes that name a frame's key, in front of the ciphertext: `epoch u16 | conn u8 | gen u8`.
-pub const KEY_NAME_LEN: usize = 4;
-/// What stands around the content of a frame without TLVs: header, name, two tags.
-pub const OVERHEAD: usize = crate::limits::HEADER_LEN + KEY_NAME_LEN + 2 * TAG_LEN;
 /// The data classes.
 const CLASSES: usize = 5;
-
-const _: () = assert!(OVERHEAD == 66);
 
 /// The 32 random bytes behind `e=` in a join address. They never leave the client.
 pub type SessionKey = Secret<32>;
@@ -83,32 +80,13 @@ impl fmt::Debug for EpochSecret {
     }
 }
 
-/// Which key a frame was sealed with, as far as its body says; the rest is its sender and class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct KeyName {
-    /// The epoch of the secret.
-    pub epoch: u16,
-    /// The number of the sender's connection.
-    pub conn: u8,
-    /// The generation within the connection; 0 in mode 0.
-    pub generation: u8,
-}
-
-impl KeyName {
-    /// The name in a data frame; `None` when the frame is too short to have a body.
-    #[must_use]
-    pub fn of(frame: &[u8]) -> Option<Self> {
-        let bounds = Bounds::of(frame).ok()?;
-        sealed_parts(&bounds, frame.len())?;
-        let [a, b, conn, generation] =
-            *frame.get(bounds.header_len..)?.first_chunk::<KEY_NAME_LEN>()?;
-        Some(Self { epoch: u16::from_le_bytes([a, b]), conn, generation })
-    }
-
-    const fn to_bytes(self) -> [u8; KEY_NAME_LEN] {
-        let [a, b] = self.epoch.to_le_bytes();
-        [a, b, self.conn, self.generation]
-    }
+/// Which key a data frame was sealed with, as far as its body says; the rest is its sender and class.
+/// `None` when the frame is too short to have a body.
+#[must_use]
+pub fn key_name(frame: &[u8]) -> Option<&KeyName> {
+    let bounds = Bounds::of(frame).ok()?;
+    let (text, _) = sealed_parts(&bounds, frame.len())?;
+    KeyName::ref_from_bytes(frame.get(bounds.header_len..text)?).ok()
 }
 
 /// The end of the AAD, and of the ciphertext, when the frame has room for both tags.
@@ -188,7 +166,7 @@ impl Sealer {
     pub fn new(suite: Suite, secret: &EpochSecret, id: &PublicKey, inst: &Inst, conn: u8) -> Self {
         let base = secret.base(id, inst);
         Self {
-            name: KeyName { epoch: secret.epoch, conn, generation: 0 },
+            name: KeyName { epoch: secret.epoch.into(), conn, generation: 0 },
             keys: core::array::from_fn(|class| ClassKey::from_base(suite, &base, class as u8)),
         }
     }
@@ -205,7 +183,7 @@ impl Sealer {
         let bounds = Bounds::of(frame)?;
         let key = self.keys.get(usize::from(bounds.class)).ok_or(Misshapen)?;
         let (text, _) = sealed_parts(&bounds, frame.len()).ok_or(Misshapen)?;
-        frame[bounds.header_len..text].copy_from_slice(&self.name.to_bytes());
+        frame[bounds.header_len..text].copy_from_slice(self.name.as_bytes());
         key.seal(&bounds, frame)
     }
 }

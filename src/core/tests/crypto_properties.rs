@@ -5,12 +5,14 @@ use elara_core::crypto::handshake::{Client, E2eMode, HELLO_LEN, Membership, Rela
 use elara_core::crypto::hop::{HopKeys, Inst, Receiving, Scratch, Sending, Split};
 use elara_core::crypto::identity::{Identity, PublicKey};
 use elara_core::crypto::join::JoinAddress;
-use elara_core::crypto::seal::{Author, EpochSecret, KeyName, OVERHEAD, Openers, Sealer};
+use elara_core::crypto::seal::{Author, EpochSecret, Openers, Sealer, key_name};
 use elara_core::crypto::token::{Issuers, Token};
 use elara_core::crypto::{Secret, Suite};
+use elara_core::limits::V1_OVERHEAD;
 use elara_core::random::{GuessableKeys, Seeded};
 use elara_core::time::{Instant, UnixMillis};
 use elara_core::wire::Header;
+use elara_core::wire::v1::KeyName;
 use elara_core::{ClientAddr, NodeId, SessionId};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
@@ -85,7 +87,7 @@ proptest! {
         prop_assert!(openers.open_media(&secret(), &author, &bytes, &mut scratch).is_err());
         prop_assert!(openers.open_kept(&secret(), &author, &bytes, &mut scratch).is_err());
         prop_assert!(openers.is_empty());
-        let _ = KeyName::of(&bytes);
+        let _ = key_name(&bytes);
         let mut own = bytes.clone();
         let _ = keys(suite).up.tag(&mut own);
         let _ = keys(suite).up.seal_control(&mut own);
@@ -128,7 +130,7 @@ proptest! {
         header.version_suite = suite.first_byte();
         header.class = class;
         header.header_len.set(30 + tlvs as u16);
-        let mut frame = vec![0; OVERHEAD + tlvs + content.len()];
+        let mut frame = vec![0; V1_OVERHEAD + tlvs + content.len()];
         frame[..30].copy_from_slice(header.as_bytes());
         frame[34 + tlvs..][..content.len()].copy_from_slice(&content);
         prop_assert_eq!(sending.data(&sealer, &mut frame), Ok(0));
@@ -137,8 +139,8 @@ proptest! {
         let before = frame.clone();
         prop_assert!(receiving.data(&frame, &mut scratch).is_ok());
         prop_assert_eq!(&frame, &before, "a relay passes on what it got");
-        let name = KeyName { epoch: 0, conn, generation: 0 };
-        prop_assert_eq!(KeyName::of(&frame), Some(name));
+        let name = KeyName { epoch: 0.into(), conn, generation: 0 };
+        prop_assert_eq!(key_name(&frame), Some(&name));
         let author = Author { id: ID, inst };
         let mut openers = Openers::new(1);
         let opened = openers.open_media(&secret(), &author, &frame, &mut scratch);

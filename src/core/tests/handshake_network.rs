@@ -15,11 +15,11 @@ use elara_core::crypto::token::{Claims, Issuers, Permissions, Subject, Token};
 use elara_core::random::{GuessableKeys, Random, Seeded};
 use elara_core::time::{Instant, Span, UnixMillis};
 use elara_core::wire::Header;
+use elara_core::wire::v1::header::CLASS_CONTROL;
 use elara_core::{ClientAddr, NodeId, SessionId};
 use zerocopy::IntoBytes;
 
 const SESSION: SessionId = SessionId(42);
-const CONTROL: u8 = 0xF1;
 const RELAY_NODE: NodeId = NodeId(1);
 const CALM: u64 = 60_000;
 const END: u64 = 90_000;
@@ -177,7 +177,7 @@ impl World {
 
     fn relay_hears(&mut self, bytes: &[u8]) {
         self.received_bytes += bytes.len();
-        if bytes[20] == CONTROL {
+        if bytes[20] == CLASS_CONTROL {
             let now = self.at();
             let taken = self.entry.as_mut().map(|entry| {
                 let taken = entry.control(bytes, &mut Scratch::new(), now).is_ok();
@@ -249,7 +249,7 @@ impl World {
 
     fn client_hears(&mut self, bytes: &[u8]) {
         let now = self.at();
-        if bytes[20] == CONTROL {
+        if bytes[20] == CLASS_CONTROL {
             let Some(link) = &mut self.link else { return };
             self.proven |= link.receiving.control(bytes, &mut Scratch::new()).is_ok();
         } else if let Ok(heard) = self.client.handle_frame(bytes, now) {
@@ -269,7 +269,7 @@ impl World {
 fn control(suite: Suite, node: NodeId) -> Vec<u8> {
     let mut header = Header::v0(SESSION, node);
     header.version_suite = suite.first_byte();
-    header.class = CONTROL;
+    header.class = CLASS_CONTROL;
     let mut frame = vec![0; 62];
     frame[..30].copy_from_slice(header.as_bytes());
     frame

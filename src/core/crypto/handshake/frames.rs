@@ -17,7 +17,6 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::noise::{FIRST_ADDS, SECOND_ADDS};
-use crate::crypto::bounds::HANDSHAKE;
 use crate::crypto::exchange::ExchangePublic;
 use crate::crypto::hash::{hmac16, sha256};
 use crate::crypto::identity::{PUBLIC_KEY_LEN, Signature};
@@ -27,6 +26,7 @@ use crate::crypto::token::Token;
 use crate::ids::{ClientAddr, NodeId, SessionId};
 use crate::limits::HEADER_LEN;
 use crate::wire::Header;
+use crate::wire::v1::header::CLASS_HANDSHAKE;
 
 /// Bytes of HELLO.
 pub const HELLO_LEN: usize = 512;
@@ -298,7 +298,7 @@ impl WelcomePayload {
 pub(super) fn header(kind: Kind, suite: Suite, session: SessionId, node: NodeId) -> Header {
     let mut header = Header::v0(session, node);
     header.version_suite = suite.first_byte();
-    header.class = HANDSHAKE;
+    header.class = CLASS_HANDSHAKE;
     header.profile = kind as u8;
     header
 }
@@ -314,7 +314,7 @@ pub(super) fn suite_of(header: &Header, kind: Kind) -> Option<Suite> {
 #[must_use]
 pub fn kind_of(frame: &[u8]) -> Option<Kind> {
     let header = Header::peek(frame)?;
-    if header.class != HANDSHAKE || header.version() != 1 {
+    if header.class != CLASS_HANDSHAKE || header.version() != 1 {
         return None;
     }
     match header.profile {

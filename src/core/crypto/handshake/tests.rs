@@ -1,21 +1,177 @@
 //! Conversations between a client and a relay, and everything that is not part of one.
+//!
+//! Here are the scene and what a client says and hears; `refusals` has what neither side lets
+//! in, `connections` what follows a welcome.
 
+mod connections;
 mod refusals;
-mod scene;
 
+use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use zerocopy::IntoBytes;
 
 use super::*;
-use crate::ClientAddr;
-use crate::crypto::bounds::{CONTROL, PARITY};
+use crate::crypto::exchange::{BadCertificate, Certificate, ExchangeKey};
 use crate::crypto::hop::{Refusal, Scratch};
+use crate::crypto::identity::{Identity, PublicKey};
 use crate::crypto::seal::{EpochSecret, Sealer};
 use crate::crypto::secret::Secret;
-use crate::time::UnixMillis;
+use crate::crypto::token::{BadToken, Claims, Issuers, Permissions, Subject, Token};
+use crate::limits::HEADER_LEN;
+use crate::random::{GuessableKeys, Seeded};
+use crate::time::{Instant, Span, UnixMillis};
+use crate::wire::Header;
+use crate::wire::v1::header::CLASS_CONTROL;
+use crate::{ClientAddr, NodeId, SessionId};
 
-use scene::*;
+type Keys = GuessableKeys<Seeded>;
+
+const SESSION: SessionId = SessionId(0x0123_4567_89AB_CDEF);
+const NOON: UnixMillis = UnixMillis(1_800_000_000_000);
+const TERMS: Terms = Terms {
+    max_frame: 1_232,
+    idle_s: 600,
+    ping_ms: 1_000,
+    max_kbps: 4_000,
+    max_pps: 2_000,
+    observed: ClientAddr::new([9; 16], 4_242, 0),
+    relay_clock_us: 77,
+    roster_version: 5,
+};
+
+fn at(ms: u64) -> Instant {
+    Instant::ZERO + Span::from_millis(ms)
+}
+
+fn address(port: u16) -> ClientAddr {
+    ClientAddr::new([1; 16], port, 0)
+}
+
+struct Scene {
+    random: Keys,
+    relay: RelayKeys,
+    issuer: Identity,
+    issuers: Issuers,
+    identity: Identity,
+    membership: Membership,
+    claims: Claims,
+}
+
+impl Scene {
+    fn new(suite: Suite) -> Self {
+        let mut random = GuessableKeys(Seeded::new(11));
+        let relay = RelayKeys::new(ExchangeKey::generate(&mut random));
+        let issuer = Identity::generate(&mut random);
+        let identity = Identity::generate(&mut random);
+        let key = ExchangeKey::generate(&mut random);
+        let mut issuers = Issuers::new();
+        issuers.add(1, *issuer.public()).unwrap();
+        let now = NOON.seconds();
+        let claims = Claims {
+            kid: 1,
+            session: SESSION,
+            subject: Subject::Bound(*identity.public()),
+            permissions: Permissions::SEND_ALL.and(Permissions::RECEIVE),
+            not_before: now - 10,
+            expires: now + 3_600,
+            max_kbps: 0,
+            max_pps: 0,
+            priority: 0,
+        };
+        let membership = Membership {
+            suite,
+            session: SESSION,
+            relay: *relay.public(),
+            id: *identity.public(),
+            certificate: Certificate::sign(&identity, key.public(), now + 86_400),
+            key,
+            token: Token::mint(&issuer, &claims),
+            caps: 0,
+            mode: E2eMode::PreShared,
+        };
+        Self { random, relay, issuer, issuers, identity, membership, claims }
+    }
+
+    fn client(&self) -> Client {
+        let mut client = Client::new(self.membership.clone());
+        client.connect(at(0));
+        client
+    }
+
+    fn hello(&mut self, client: &mut Client, now: Instant) -> Vec<u8> {
+        let calendar = UnixMillis(NOON.0 + now.as_nanos() / 1_000_000);
+        client.poll_hello(now, calendar, &mut self.random).expect("a HELLO is due").to_vec()
+    }
+
+    fn admission<'a>(&'a self, entry: Option<&'a Entry>) -> Admission<'a> {
+        Admission { issuers: &self.issuers, now: NOON, entry, bearer_owner: None, banned: false }
+    }
+
+    fn read(&mut self, hello: &[u8]) -> Result<Guest, HelloRefused> {
+        self.relay.read(self.relay.check_hello(hello)?, &mut self.random)
+    }
+
+    /// All that a relay does with a HELLO that needs no cookie.
+    fn answer(
+        &mut self,
+        entry: &mut Entry,
+        hello: &[u8],
+        now: Instant,
+    ) -> Result<Vec<u8>, HelloRefused> {
+        let checked = self.relay.check_hello(hello)?;
+        if let Some(welcome) = entry.duplicate(checked, now) {
+            return Ok(welcome.to_vec());
+        }
+        let guest = self.read(hello)?;
+        let claims = guest.admit(&self.admission(Some(entry)))?;
+        let welcome = entry.welcome(&self.relay, guest, claims, &TERMS, now)?;
+        Ok(welcome.to_vec())
+    }
+
+    /// A client that has been welcomed: its link, the relay's entry.
+    fn welcomed(&mut self) -> (Client, Box<Link>, Entry) {
+        let mut client = self.client();
+        let mut entry = Entry::new(self.membership.id);
+        let link = self.reconnect(&mut client, &mut entry, at(0));
+        (client, link, entry)
+    }
+
+    fn reconnect(&mut self, client: &mut Client, entry: &mut Entry, now: Instant) -> Box<Link> {
+        client.connect(now);
+        let hello = self.hello(client, now);
+        let welcome = self.answer(entry, &hello, now).unwrap();
+        match client.handle_frame(&welcome, now) {
+            Ok(Heard::Welcome(link, terms)) => {
+                assert_eq!(terms, TERMS);
+                link
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ping(&self, link: &mut Link) -> Vec<u8> {
+        let mut frame = frame(self.membership.suite, CLASS_CONTROL, 60);
+        link.sending.control(&mut frame).unwrap();
+        frame
+    }
+}
+
+fn frame(suite: Suite, class: u8, len: usize) -> Vec<u8> {
+    let mut header = Header::v0(SESSION, NodeId(1));
+    header.version_suite = suite.first_byte();
+    header.class = class;
+    let mut frame = vec![0; len];
+    frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
+    frame
+}
+
+fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
+    let mut broken = bytes.to_vec();
+    broken[bit / 8] ^= 1 << (bit % 8);
+    broken
+}
 
 #[test]
 fn a_client_enters_and_both_sides_hear_each_other() {
@@ -32,7 +188,7 @@ fn a_client_enters_and_both_sides_hear_each_other() {
         let connection = entry.active_mut().expect("active");
         assert_eq!((connection.claims, connection.link.inst), (scene.claims, link.inst));
 
-        let mut pong = frame(suite, CONTROL, 80);
+        let mut pong = frame(suite, CLASS_CONTROL, 80);
         connection.link.sending.control(&mut pong).unwrap();
         assert!(link.receiving.control(&pong, &mut scratch).is_ok());
 
@@ -200,123 +356,6 @@ fn a_reset_makes_the_client_call_once_in_five_seconds() {
     let mut stranger = scene.client();
     let refused = stranger.handle_frame(reset.as_bytes(), at(0)).err();
     assert_eq!(refused, Some(ClientRefused::ResetToken));
-}
-
-#[test]
-fn a_replayed_hello_never_activates_and_soon_is_not_even_read() {
-    let mut scene = Scene::new(Suite::AesGcm);
-    let (mut client, mut link, mut entry) = scene.welcomed();
-    let mut scratch = Scratch::new();
-    let ping = scene.ping(&mut link);
-    entry.control(&ping, &mut scratch, at(1)).unwrap();
-    client.connect(at(1_000));
-    let captured = scene.hello(&mut client, at(1_000));
-
-    // The attacker is faster than the client, or the relay has restarted: half-open, no more.
-    scene.answer(&mut entry, &captured, at(1_000)).unwrap();
-    assert_eq!(entry.active().map(|active| active.link.conn), Some(0));
-    let ping = scene.ping(&mut link);
-    assert!(entry.control(&ping, &mut scratch, at(1_001)).is_ok(), "conn 0 goes on");
-    assert!(!entry.expire(at(6_000)), "and outlives the half-open one");
-    assert_eq!(entry.poll_timeout(), None);
-
-    let mut link = scene.reconnect(&mut client, &mut entry, at(7_000));
-    let ping = scene.ping(&mut link);
-    entry.control(&ping, &mut scratch, at(7_001)).unwrap();
-    let refused = scene.answer(&mut entry, &captured, at(7_002)).err();
-    assert_eq!(refused, Some(HelloRefused::HelloReplayed));
-}
-
-#[test]
-fn a_half_open_connection_waits_five_seconds() {
-    let mut scene = Scene::new(Suite::AesGcm);
-    let (_, mut link, mut entry) = scene.welcomed();
-    assert_eq!(entry.poll_timeout(), Some(at(5_000)));
-    let ping = scene.ping(&mut link);
-    let late = entry.control(&ping, &mut Scratch::new(), at(5_000)).err();
-    assert_eq!(late, Some(Refused::NoConnection));
-    assert!(!entry.expire(at(4_999)) && entry.expire(at(5_000)));
-}
-
-#[test]
-fn forgeries_do_not_activate() {
-    let mut scene = Scene::new(Suite::AesGcm);
-    let (_, mut link, mut entry) = scene.welcomed();
-    let mut scratch = Scratch::new();
-    let ping = scene.ping(&mut link);
-    let other_parity = ping[1] ^ PARITY;
-    for bit in 0..8 * ping.len() {
-        assert!(entry.control(&flipped(&ping, bit), &mut scratch, at(1)).is_err(), "bit {bit}");
-    }
-    assert!(entry.active().is_none());
-    let mut forged = ping.clone();
-    forged[59] ^= 1;
-    let refused = entry.control(&forged, &mut scratch, at(1)).err();
-    assert_eq!(refused, Some(Refused::Hop(Refusal::BadTag)));
-    forged[1] = other_parity;
-    let refused = entry.control(&forged, &mut scratch, at(1)).err();
-    assert_eq!(refused, Some(Refused::NoConnection));
-    assert!(entry.control(&ping, &mut scratch, at(1)).is_ok());
-}
-
-#[test]
-fn the_old_connection_receives_for_three_more_seconds() {
-    let mut scene = Scene::new(Suite::ChaChaPoly);
-    let (mut client, mut old, mut entry) = scene.welcomed();
-    let mut scratch = Scratch::new();
-    let mut hear = |entry: &mut Entry, frame: &[u8], ms| {
-        entry.control(frame, &mut scratch, at(ms)).map(|(arrival, _)| arrival)
-    };
-    hear(&mut entry, &scene.ping(&mut old), 10).unwrap();
-    let mut new = scene.reconnect(&mut client, &mut entry, at(1_000));
-    assert_eq!((old.conn, new.conn), (0, 1));
-    assert_ne!(old.inst, new.inst);
-    assert!(hear(&mut entry, &scene.ping(&mut old), 1_001).unwrap().active, "until the new speaks");
-    assert!(hear(&mut entry, &scene.ping(&mut new), 2_000).unwrap().activated);
-    assert!(!hear(&mut entry, &scene.ping(&mut old), 4_999).unwrap().active);
-    assert_eq!(entry.poll_timeout(), Some(at(5_000)));
-    let late = hear(&mut entry, &scene.ping(&mut old), 5_000).err();
-    assert_eq!(late, Some(Refused::NoConnection));
-    assert!(!entry.expire(at(5_000)));
-    assert!(hear(&mut entry, &scene.ping(&mut new), 9_000).is_ok());
-}
-
-#[test]
-fn the_next_connection_takes_the_place_of_the_one_before_the_last() {
-    let mut scene = Scene::new(Suite::AesGcm);
-    let (mut client, mut first, mut entry) = scene.welcomed();
-    let mut scratch = Scratch::new();
-    let mut hear = |entry: &mut Entry, frame: &[u8], ms| {
-        entry.control(frame, &mut scratch, at(ms)).map(|(arrival, _)| arrival)
-    };
-    hear(&mut entry, &scene.ping(&mut first), 0).unwrap();
-    let mut second = scene.reconnect(&mut client, &mut entry, at(10));
-    hear(&mut entry, &scene.ping(&mut second), 11).unwrap();
-    let mut third = scene.reconnect(&mut client, &mut entry, at(20));
-    let gone = hear(&mut entry, &scene.ping(&mut first), 21).err();
-    assert_eq!(gone, Some(Refused::Hop(Refusal::BadTag)), "its parity names the third");
-    assert!(hear(&mut entry, &scene.ping(&mut second), 22).unwrap().active);
-    assert!(hear(&mut entry, &scene.ping(&mut third), 23).unwrap().activated);
-}
-
-#[test]
-fn a_restarted_relay_goes_on_counting_where_the_client_was() {
-    let mut scene = Scene::new(Suite::AesGcm);
-    let (mut client, link, _) = scene.welcomed();
-    let mut fresh = Entry::new(scene.membership.id);
-    let next = scene.reconnect(&mut client, &mut fresh, at(50));
-    assert_eq!((link.conn, next.conn), (0, 1));
-}
-
-#[test]
-fn connection_numbers_always_change_parity_and_never_mean_none() {
-    assert_eq!((next_conn(None), next_conn(Some(NO_CONN))), (0, 0));
-    let mut conn = 0;
-    for _ in 0..1_000 {
-        let next = next_conn(Some(conn));
-        assert!(next != NO_CONN && next & 1 != conn & 1, "{conn} -> {next}");
-        conn = next;
-    }
 }
 
 #[test]

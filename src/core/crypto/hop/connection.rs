@@ -4,10 +4,11 @@
 //! a forged frame moves no window, whatever number it carries.
 
 use super::{HopKey, Scratch};
-use crate::crypto::bounds::{Bounds, CONTROL, COUNTED_CLASSES, Misshapen, stamp};
+use crate::crypto::bounds::{Bounds, COUNTED_CLASSES, Misshapen, stamp};
 use crate::crypto::replay::{Fresh, HopWindow, Stale};
 use crate::crypto::seal::Sealer;
 use crate::limits::{REKEY_FORGERIES, REKEY_FRAMES, TAG_LEN};
+use crate::wire::v1::header::CLASS_CONTROL;
 
 /// Why a frame cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +74,7 @@ impl Sending {
     /// See [`SendRefused`]; then no number is used and the frame means nothing.
     pub fn data(&mut self, sealer: &Sealer, frame: &mut [u8]) -> Result<u32, SendRefused> {
         let (bounds, counter) = self.admit(frame)?;
-        if bounds.class == CONTROL {
+        if bounds.class == CLASS_CONTROL {
             return Err(SendRefused::Class);
         }
         if !sealer.fits(&bounds, frame.len()) {
@@ -93,7 +94,7 @@ impl Sending {
     /// See [`SendRefused`].
     pub fn control(&mut self, frame: &mut [u8]) -> Result<u32, SendRefused> {
         let (bounds, counter) = self.admit(frame)?;
-        if bounds.class != CONTROL {
+        if bounds.class != CLASS_CONTROL {
             return Err(SendRefused::Class);
         }
         if bounds.header_len + TAG_LEN > frame.len() {
@@ -171,7 +172,7 @@ impl Receiving {
     #[inline]
     pub fn data(&mut self, frame: &[u8], scratch: &mut Scratch) -> Result<Received, Refusal> {
         let (bounds, counter, fresh) = self.admit(frame)?;
-        if bounds.class == CONTROL {
+        if bounds.class == CLASS_CONTROL {
             return Err(Refusal::Class);
         }
         if let Err(why) = self.key.verify_within(&bounds, frame, scratch) {
@@ -190,7 +191,7 @@ impl Receiving {
         scratch: &'s mut Scratch,
     ) -> Result<(Received, &'s [u8]), Refusal> {
         let (bounds, counter, fresh) = self.admit(frame)?;
-        if bounds.class != CONTROL {
+        if bounds.class != CLASS_CONTROL {
             return Err(Refusal::Class);
         }
         let messages = match self.key.open_control(frame, scratch) {

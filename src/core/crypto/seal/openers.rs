@@ -7,7 +7,7 @@
 
 use alloc::collections::BTreeMap;
 
-use super::{ClassKey, EpochSecret, KeyName};
+use super::{ClassKey, EpochSecret, key_name};
 use crate::crypto::bounds::Bounds;
 use crate::crypto::hop::{Inst, Scratch};
 use crate::crypto::identity::PublicKey;
@@ -139,12 +139,12 @@ impl Openers {
     ) -> Result<&'s [u8], OpenRefused> {
         let bounds = Bounds::of(frame)?;
         let suite = suite_of(bounds.first_byte)?;
-        let KeyName { epoch, generation, .. } =
-            KeyName::of(frame).filter(|_| bounds.class < 5).ok_or(OpenRefused::Misshapen)?;
+        let named = key_name(frame).filter(|_| bounds.class < 5).ok_or(OpenRefused::Misshapen)?;
+        let epoch = named.epoch.get();
         if epoch != secret.epoch() {
             return Err(OpenRefused::Epoch);
         }
-        if generation != 0 {
+        if named.generation != 0 {
             return Err(OpenRefused::Generation);
         }
         let name = Name { author: *author, epoch, class: bounds.class, suite };

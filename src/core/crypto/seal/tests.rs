@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use zerocopy::IntoBytes;
 
 use super::*;
-use crate::limits::HEADER_LEN;
+use crate::limits::{HEADER_LEN, V1_OVERHEAD};
 use crate::wire::Header;
 use crate::{NodeId, SessionId};
 
@@ -23,7 +23,7 @@ fn sealed(suite: Suite, class: u8, seq: u32, content: &[u8]) -> Vec<u8> {
     header.version_suite = suite.first_byte();
     header.class = class;
     header.seq_window.set(seq);
-    let mut frame = vec![0; OVERHEAD + content.len()];
+    let mut frame = vec![0; V1_OVERHEAD + content.len()];
     frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
     frame[HEADER_LEN + KEY_NAME_LEN..][..content.len()].copy_from_slice(content);
     Sealer::new(suite, &secret(), &ID, &INST, 3).seal(&mut frame).unwrap();
@@ -37,8 +37,8 @@ fn what_one_seals_the_other_opens() {
         for class in 0..5 {
             let frame = sealed(suite, class, 7, b"hello");
             assert_ne!(&frame[34..39], b"hello");
-            let name = KeyName { epoch: 0, conn: 3, generation: 0 };
-            assert_eq!(KeyName::of(&frame), Some(name));
+            let name = KeyName { epoch: 0.into(), conn: 3, generation: 0 };
+            assert_eq!(key_name(&frame), Some(&name));
             let opened = openers.open_media(&secret(), &AUTHOR, &frame, &mut scratch);
             assert_eq!(opened, Ok(&b"hello"[..]));
         }

@@ -1,14 +1,6 @@
-//! What a handshake refuses, and that every bit of it counts.
+//! What is refused: every bit of a HELLO and a WELCOME counts, and each cause has its name.
 
-use zerocopy::IntoBytes;
-
-use super::super::*;
-use crate::crypto::exchange::{BadCertificate, Certificate, ExchangeKey};
-use crate::crypto::identity::{Identity, PublicKey};
-use crate::crypto::token::{BadToken, Claims, Subject, Token};
-use crate::{NodeId, SessionId};
-
-use super::scene::*;
+use super::*;
 
 #[test]
 fn every_bit_of_a_hello_is_covered() {

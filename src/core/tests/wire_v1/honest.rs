@@ -1,14 +1,9 @@
-//! Frames, messages and damage of wire v1, drawn at random for the properties.
-
-#![allow(unreachable_pub)]
+//! What an honest sender might write on wire v1, and what the way might do to it.
 
 use elara_core::limits::{PARTS_MAX, TAG_LEN, TTL_MAX, V1_FRAME_MAX, V1_OVERHEAD};
 use elara_core::wire::header::flags;
 use elara_core::wire::v1::control::kind;
-use elara_core::wire::v1::{
-    Bundle, ControlFrame, ControlMut, Controls, Frame, FrameMut, KeyName, Kind, Opened,
-    ProvenEvent, State, Stream, Tlvs,
-};
+use elara_core::wire::v1::{FrameMut, KeyName, Kind, State, Stream, Tlvs};
 use elara_core::wire::{Class, Event, EventType, Header, Mutation, VersionVector};
 use elara_core::{NodeId, SessionId, StateId};
 use proptest::array::uniform16;
@@ -17,11 +12,11 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-pub fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..=most)
 }
 
-pub fn header() -> impl Strategy<Value = Header> {
+pub(crate) fn header() -> impl Strategy<Value = Header> {
     (0u8..3, any::<u8>(), any::<u64>(), any::<u64>(), 0u8..5, any::<u8>(), any::<(i32, u32)>())
         .prop_map(|(suite, flags, session, node, class, profile, (time, seq))| {
             let kind = Kind::from_byte(class).unwrap();
@@ -33,11 +28,11 @@ pub fn header() -> impl Strategy<Value = Header> {
         })
 }
 
-pub fn control_header() -> impl Strategy<Value = Header> {
+pub(crate) fn control_header() -> impl Strategy<Value = Header> {
     header().prop_map(|header| Header { class: Kind::Control.byte(), ..header })
 }
 
-pub fn stream() -> impl Strategy<Value = Stream> {
+pub(crate) fn stream() -> impl Strategy<Value = Stream> {
     any::<(u16, u8, u8, u32, u32)>().prop_map(|(stream, bits, layer, frame, index)| Stream {
         stream: stream.into(),
         bits: bits & 0x0F,
@@ -47,7 +42,7 @@ pub fn stream() -> impl Strategy<Value = Stream> {
     })
 }
 
-pub fn state() -> impl Strategy<Value = State> {
+pub(crate) fn state() -> impl Strategy<Value = State> {
     (
         any::<(u64, u64, u32, bool)>(),
         uniform16(any::<u8>()),
@@ -65,11 +60,11 @@ pub fn state() -> impl Strategy<Value = State> {
         })
 }
 
-pub fn tlvs() -> impl Strategy<Value = (Option<Stream>, Option<State>)> {
+pub(crate) fn tlvs() -> impl Strategy<Value = (Option<Stream>, Option<State>)> {
     (of(stream()), of(state()))
 }
 
-pub fn key() -> impl Strategy<Value = KeyName> {
+pub(crate) fn key() -> impl Strategy<Value = KeyName> {
     any::<(u16, u8, u8)>().prop_map(|(epoch, conn, generation)| KeyName {
         epoch: epoch.into(),
         conn,
@@ -79,28 +74,28 @@ pub fn key() -> impl Strategy<Value = KeyName> {
 
 /// A data frame as an honest sender might write it, sealed by nobody.
 #[derive(Clone, Debug)]
-pub struct Written {
-    pub header: Header,
-    pub stream: Option<Stream>,
-    pub state: Option<State>,
-    pub key: KeyName,
-    pub text: Vec<u8>,
-    pub tags: [u8; 2 * TAG_LEN],
+pub(crate) struct Written {
+    pub(crate) header: Header,
+    pub(crate) stream: Option<Stream>,
+    pub(crate) state: Option<State>,
+    pub(crate) key: KeyName,
+    pub(crate) text: Vec<u8>,
+    pub(crate) tags: [u8; 2 * TAG_LEN],
 }
 
 impl Written {
-    pub fn tlvs(&self) -> Tlvs<'_> {
+    pub(crate) fn tlvs(&self) -> Tlvs<'_> {
         Tlvs { stream: self.stream.as_ref(), state: self.state.as_ref() }
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let tlvs = self.tlvs();
         let len = V1_OVERHEAD + tlvs.encoded_len() + self.text.len();
         write(&self.header, &tlvs, self.key, len, &self.text, &self.tags)
     }
 }
 
-pub fn write(
+pub(crate) fn write(
     header: &Header,
     tlvs: &Tlvs<'_>,
     key: KeyName,
@@ -117,7 +112,7 @@ pub fn write(
     frame.finish().to_vec()
 }
 
-pub fn frame(text_max: usize) -> impl Strategy<Value = Written> {
+pub(crate) fn frame(text_max: usize) -> impl Strategy<Value = Written> {
     let tags = (uniform16(any::<u8>()), uniform16(any::<u8>()));
     (header(), tlvs(), key(), bytes(text_max), tags).prop_map(
         |(mut header, (stream, state), key, text, tags)| {
@@ -130,7 +125,7 @@ pub fn frame(text_max: usize) -> impl Strategy<Value = Written> {
     )
 }
 
-pub fn damaged(mut bytes: Vec<u8>, damage: &[(Index, u8)]) -> Vec<u8> {
+pub(crate) fn damaged(mut bytes: Vec<u8>, damage: &[(Index, u8)]) -> Vec<u8> {
     for (at, byte) in damage {
         if !bytes.is_empty() {
             let at = at.index(bytes.len());
@@ -140,13 +135,13 @@ pub fn damaged(mut bytes: Vec<u8>, damage: &[(Index, u8)]) -> Vec<u8> {
     bytes
 }
 
-pub fn damage() -> impl Strategy<Value = Vec<(Index, u8)>> {
+pub(crate) fn damage() -> impl Strategy<Value = Vec<(Index, u8)>> {
     let byte = prop_oneof![any::<u8>(), Just(0), Just(0x13), Just(0xF1), Just(46)];
     vec((any::<Index>(), byte), 0..3)
 }
 
 /// Type and value of a sound message.
-pub fn message() -> impl Strategy<Value = (u8, Vec<u8>)> {
+pub(crate) fn message() -> impl Strategy<Value = (u8, Vec<u8>)> {
     (0x01u8..=0x14, 0usize..4, vec(any::<u8>(), 300)).prop_map(|(kind, entries, mut value)| {
         let len = match kind {
             kind::PING => 16,
@@ -180,14 +175,19 @@ pub fn message() -> impl Strategy<Value = (u8, Vec<u8>)> {
 }
 
 /// The text these messages are, each as its type, length and value.
-pub fn text(messages: &[(u8, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn text(messages: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let one = |(kind, value): &(u8, Vec<u8>)| {
         [&[*kind][..], &(value.len() as u16).to_le_bytes(), value].concat()
     };
     messages.iter().flat_map(one).collect()
 }
 
-pub fn event<'a>(kind: u8, state: u64, seen: &'a VersionVector, value: &'a [u8]) -> Event<'a> {
+pub(crate) fn event<'a>(
+    kind: u8,
+    state: u64,
+    seen: &'a VersionVector,
+    value: &'a [u8],
+) -> Event<'a> {
     Event {
         kind: EventType(kind),
         state: StateId(state),
@@ -196,30 +196,7 @@ pub fn event<'a>(kind: u8, state: u64, seen: &'a VersionVector, value: &'a [u8])
     }
 }
 
-pub fn seen() -> impl Strategy<Value = VersionVector> {
+pub(crate) fn seen() -> impl Strategy<Value = VersionVector> {
     vec(any::<(u64, u64)>(), 0..=8)
         .prop_map(|pairs| pairs.into_iter().map(|(node, count)| (NodeId(node), count)).collect())
-}
-
-/// Reads everything there is to read in `bytes`, as every kind of thing they might be.
-pub fn read_all(bytes: &[u8]) {
-    if let Ok(frame) = Frame::parse(bytes) {
-        let (end_to_end, hop) = (frame.end_to_end(), frame.hop());
-        assert_eq!(end_to_end.aad.len() + end_to_end.text.len() + 2 * TAG_LEN, bytes.len());
-        assert_eq!(hop.aad.len() + hop.text.len() + TAG_LEN, bytes.len());
-        let _ = ProvenEvent::parse(end_to_end.text, &frame.tlvs);
-    }
-    if let Ok(frame) = ControlFrame::parse(bytes) {
-        let _ = Controls::parse(frame.sealed.text).count();
-    }
-    let mut copy = bytes.to_vec();
-    let _ = FrameMut::parse(&mut copy).map(|mut frame| frame.hop().text.len());
-    let _ = ControlMut::parse(&mut copy).map(|mut frame| frame.seal().text.len());
-    if let Ok(bundle) = Bundle::parse(bytes) {
-        let _ = (bundle.one_sender(), bundle.iter().map(Frame::parse).count());
-    }
-    let _ = Controls::parse(bytes).count();
-    let _ = (Tlvs::parse(bytes), Opened::parse(bytes));
-    let state = State::register(StateId(0), 0, [0; 16]);
-    let _ = ProvenEvent::parse(bytes, &Tlvs { stream: None, state: Some(&state) });
 }
