@@ -177,6 +177,19 @@ fn with_a_relay_the_whole_address_is_printed() {
 }
 
 #[test]
+fn a_key_that_begins_with_a_hyphen_is_a_key_and_no_flag() {
+    const KEY: &str = "-AECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    let folder = Folder::new("hyphen");
+    folder.key("issuer", "issuer public key");
+    let relay = ["--relay", "[::1]:7840", "--relay-key", KEY, "--session-key", KEY];
+    let address = folder.done(&mint(&relay));
+    assert!(address.contains(&format!("?k={KEY}#")) && address.ends_with(KEY), "{address}");
+    // It is no key this token was signed with; that is an answer, and not a mistake in the arguments.
+    let inspected = folder.run(&["token", "inspect", &address, "--issuer-key", KEY]);
+    assert_eq!(inspected.status.code(), Some(1), "{inspected:?}");
+}
+
+#[test]
 fn each_mistake_is_a_sentence() {
     let folder = Folder::new("mistakes");
     folder.key("issuer", "kid");

@@ -24,7 +24,7 @@ pub(super) struct Inspect {
     #[arg(value_name = "TOKEN|ADDRESS")]
     what: String,
     /// Public key of the issuer that should have signed it
-    #[arg(long, value_name = "PUBLIC_KEY", value_parser = issuer_key)]
+    #[arg(long, allow_hyphen_values = true, value_name = "PUBLIC_KEY", value_parser = issuer_key)]
     issuer_key: Option<PublicKey>,
     /// For programs
     #[arg(long)]

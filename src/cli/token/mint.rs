@@ -31,7 +31,7 @@ pub(super) struct Mint {
     #[arg(long, value_name = "HEX", value_parser = session)]
     session: SessionId,
     /// Public key of the one node it lets in [default: the first node that shows it]
-    #[arg(long, value_name = "PUBLIC_KEY", value_parser = node)]
+    #[arg(long, allow_hyphen_values = true, value_name = "PUBLIC_KEY", value_parser = node)]
     node: Option<PublicKey>,
     #[command(flatten)]
     grants: Grants,
@@ -104,10 +104,10 @@ struct Place {
     #[arg(long, value_name = "HOST:PORT", requires = "relay_key")]
     relay: Option<String>,
     /// The relay's public key, as elara keygen relay printed it
-    #[arg(long, value_name = "PUBLIC_KEY", requires = "relay", value_parser = relay_key)]
+    #[arg(long, allow_hyphen_values = true, value_name = "PUBLIC_KEY", requires = "relay", value_parser = relay_key)]
     relay_key: Option<ExchangePublic>,
     /// What members read each other with, the same for all of them [default: a fresh one]
-    #[arg(long, value_name = "KEY", requires = "relay")]
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY", requires = "relay")]
     session_key: Option<Hidden>,
 }
 
