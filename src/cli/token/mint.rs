@@ -104,7 +104,13 @@ struct Place {
     #[arg(long, value_name = "HOST:PORT", requires = "relay_key")]
     relay: Option<String>,
     /// The relay's public key, as elara keygen relay printed it
-    #[arg(long, allow_hyphen_values = true, value_name = "PUBLIC_KEY", requires = "relay", value_parser = relay_key)]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_name = "PUBLIC_KEY",
+        requires = "relay",
+        value_parser = relay_key
+    )]
     relay_key: Option<ExchangePublic>,
     /// What members read each other with, the same for all of them [default: a fresh one]
     #[arg(long, allow_hyphen_values = true, value_name = "KEY", requires = "relay")]
