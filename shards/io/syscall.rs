@@ -4,7 +4,7 @@
 //! from there; sends are queued and handed over in batches, always without waiting.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
 use elara_core::ClientAddr;
@@ -64,10 +64,7 @@ impl Syscall {
     /// What epoll and fcntl answer.
     pub fn new(socket: UdpSocket, bell: &Bell) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let family = match socket.local_addr()? {
-            SocketAddr::V4(_) => Family::V4,
-            SocketAddr::V6(_) => Family::V6,
-        };
+        let family = Family::of(&socket.local_addr()?);
         let poll = Poll::new(2)?;
         poll.watch(socket.as_fd(), SOCKET)?;
         poll.watch(bell.as_fd(), BELL)?;

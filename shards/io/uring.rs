@@ -45,10 +45,7 @@ impl Uring {
     /// When the kernel has no io_uring, forbids it, or is older than 6.1.
     pub fn new(socket: UdpSocket, bell: &Bell) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let family = match socket.local_addr()? {
-            std::net::SocketAddr::V4(_) => Family::V4,
-            std::net::SocketAddr::V6(_) => Family::V6,
-        };
+        let family = Family::of(&socket.local_addr()?);
         let ring =
             Ring::new(socket.as_fd(), family, bell, RECEIVE_BUFFERS as u16, SEND_QUEUE as u32)?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Addresses and control messages, in the shape the kernel reads and writes them.
 
 use std::mem::size_of;
+use std::net::SocketAddr;
 
 use elara_core::ClientAddr;
 
@@ -14,6 +15,15 @@ pub enum Family {
 }
 
 impl Family {
+    /// The family of a socket bound to `addr`.
+    #[must_use]
+    pub const fn of(addr: &SocketAddr) -> Self {
+        match addr {
+            SocketAddr::V4(_) => Self::V4,
+            SocketAddr::V6(_) => Self::V6,
+        }
+    }
+
     /// Bytes of this family's `sockaddr`.
     #[must_use]
     pub const fn addr_len(self) -> u32 {
@@ -154,8 +164,6 @@ pub fn gro_segment(control: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
 
     #[test]
