@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use elara_core::crypto::Secret;
 use elara_core::random::{Random, Seeded};
 use elara_core::wire::Header;
 use elara_core::{Cidr, ClientAddr, NodeId, SessionId, time};
@@ -70,7 +71,9 @@ impl World {
             shards: 1,
             max_peers: peers as usize,
             v0: Some(V0Policy { open: Cidr::PRIVATE.to_vec(), per_ip: 65_536 }),
+            v1: None,
             hash_keys: (1, 2),
+            seed: Secret::new([1; 32]),
         };
         let io = Memory::new(capacity, 1, time::Instant::ZERO);
         let mut world = Self {

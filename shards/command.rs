@@ -3,9 +3,12 @@
 //! A command that wants an answer carries a ticket; the report that answers it carries the same one.
 //! A shard takes a command only while its reports have room, so an answer is never lost.
 
+use std::sync::Arc;
+
 use elara_core::time::Span;
 use elara_core::{ClientAddr, NodeId, SessionId};
 
+use crate::access::Access;
 use crate::counters::Counters;
 
 /// What control asks of a shard.
@@ -24,6 +27,18 @@ pub enum Command {
         ticket: u64,
         /// 0 for the first page, then `next` of the page before.
         from: u32,
+    },
+    /// From now on, these may enter by wire v1; who is inside and banned leaves. Connections that stand
+    /// are not touched by new keys.
+    Access(Arc<Access>),
+    /// Send a participant of a v1 session away: answered by [`Report::Kicked`].
+    Kick {
+        /// Returned in the answer.
+        ticket: u64,
+        /// Its session.
+        session: SessionId,
+        /// Its node.
+        node: NodeId,
     },
     /// Copy the counters: answered by [`Report::Counters`].
     Counters {
@@ -59,6 +74,13 @@ pub enum Report {
         ticket: u64,
         /// The counters as they are in this cycle.
         counters: Box<Counters>,
+    },
+    /// Answers [`Command::Kick`].
+    Kicked {
+        /// From the command.
+        ticket: u64,
+        /// Whether there was such a participant.
+        found: bool,
     },
     /// Something happened that control may want to know.
     Notice(Notice),
@@ -156,4 +178,12 @@ pub enum Why {
     Silent,
     /// Another participant was heard from the same address and port.
     Replaced,
+    /// It said goodbye.
+    Gone,
+    /// Someone with the right, or the operator, sent it away.
+    Kicked,
+    /// It was banned.
+    Banned,
+    /// Its token has run out.
+    Expired,
 }

@@ -21,6 +21,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod access;
 pub mod command;
 pub mod counters;
 pub mod forward;
@@ -34,6 +35,7 @@ pub mod steer;
 pub mod sys;
 pub mod verdict;
 
+pub use access::Access;
 pub use command::{Command, Notice, Report};
 pub use counters::Counters;
 pub use io::Io;

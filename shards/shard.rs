@@ -11,10 +11,13 @@
 //! type is shipped, simulated and benchmarked.
 
 use std::io;
+use std::sync::Arc;
 
+use elara_core::crypto::Secret;
 use elara_core::limits;
 use elara_core::time::{Instant, Span};
 
+use crate::access::Access;
 use crate::command::{Command, Notice, ParticipantView, Report, SessionLine, SessionView};
 use crate::counters::Counters;
 use crate::forward::{Forward, Rules};
@@ -38,8 +41,12 @@ pub struct ShardConfig {
     pub max_peers: usize,
     /// For whom wire v0 is open; `None`: for nobody.
     pub v0: Option<V0Policy>,
+    /// Who may enter by wire v1; `None`: nobody.
+    pub v1: Option<Arc<Access>>,
     /// Keys of the hash tables: secret and random in production.
     pub hash_keys: (u64, u64),
+    /// What the shard's own keys are made from: secret and random in production, another for each shard.
+    pub seed: Secret<32>,
 }
 
 /// Cycles a shard that is told to stop still makes for what is under way.
@@ -194,6 +201,8 @@ impl<I: Io> Shard<I> {
                 Command::Counters { ticket } => {
                     Report::Counters { ticket, counters: Box::new(self.counters()) }
                 }
+                Command::Access(_) => continue,
+                Command::Kick { ticket, .. } => Report::Kicked { ticket, found: false },
                 Command::Session { ticket, session } => {
                     let view = self.sessions.find(session).map(|session| SessionView {
                         session: session.id,

@@ -13,6 +13,7 @@
 //! | [`secret`] | bytes that are wiped, not printed, and compared in constant time |
 //! | [`suite`] | the two AEADs |
 //! | [`hash`] | SHA-256, HMAC, HKDF |
+//! | [`keystream`] | randomness for keys, from one seed |
 //! | [`identity`] | Ed25519 identities and the nodes they are |
 //! | [`exchange`] | X25519 keys, and the certificates that tie them to identities |
 //! | [`token`] | what an issuer says about who may enter |
@@ -37,6 +38,7 @@ mod hex;
 pub mod hop;
 pub mod identity;
 pub mod join;
+pub mod keystream;
 pub mod replay;
 pub mod seal;
 pub mod secret;
@@ -47,6 +49,7 @@ pub use exchange::{Certificate, ExchangeKey, ExchangePublic};
 pub use hop::{HopKeys, Inst, Receiving, Scratch, Sending};
 pub use identity::{Identity, PublicKey};
 pub use join::JoinAddress;
+pub use keystream::KeyStream;
 pub use seal::{EpochSecret, Openers, Sealer};
 pub use secret::Secret;
 pub use suite::{AeadKey, BadTag, Suite};

@@ -82,6 +82,11 @@ pub const V0_ALONE: Span = Span::from_secs(10);
 
 // ---- Keys ----------------------------------------------------------------------------------------
 
+/// Static keys a relay answers to: the current one, and the one before it while its join addresses are
+/// about. More: the configuration is refused.
+pub const RELAY_KEYS_MAX: usize = 2;
+/// Node keys and serials that may not enter. More: the configuration is refused.
+pub const BANS_MAX: usize = 65_536;
 /// Issuers a relay believes. Full: the configuration is refused.
 pub const ISSUERS_MAX: usize = 16;
 /// Frames of one class after which a connection wants new keys (RFC 9001 appendix B.1 allows GCM

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use elara_core::crypto::Secret;
 use elara_core::limits::SHARDS_MAX;
 use elara_shards::io::{Backend, Choice};
 use elara_shards::shard::{ShardConfig, V0Policy};
@@ -20,6 +21,7 @@ use tracing::{info, warn};
 use crate::config::{NodeConfig, V0Compat};
 use crate::error::NodeError;
 use crate::handle::NodeHandle;
+use crate::keys::OsRandom;
 use crate::supervisor::{Post, Supervisor};
 use crate::switchboard::{self, Inbox, RETRY, Switchboard};
 
@@ -79,7 +81,9 @@ impl Node {
                     shards,
                     max_peers: config.max_peers,
                     v0: v0_policy(&config),
+                    v1: None,
                     hash_keys,
+                    seed: Secret::generate(&mut OsRandom),
                 },
                 commands: line.commands,
                 reports: line.reports,

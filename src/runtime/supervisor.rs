@@ -206,7 +206,8 @@ impl Supervisor {
                 Report::Lost { notices } => self.board.tell(Heard::Gap { lost: notices }),
                 Report::Session { ticket, .. }
                 | Report::Sessions { ticket, .. }
-                | Report::Counters { ticket, .. } => self.board.answer(ticket, report),
+                | Report::Counters { ticket, .. }
+                | Report::Kicked { ticket, .. } => self.board.answer(ticket, report),
                 Report::Notice(notice) => {
                     log(&notice);
                     self.board.tell(Heard::Notice(notice));

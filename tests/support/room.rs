@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use elara_core::crypto::Secret;
 use elara_core::time::Instant;
 use elara_core::{Cidr, ClientAddr};
 use elara_shards::io::memory::{Capacity, Memory, Outcome};
@@ -61,7 +62,9 @@ pub fn open_config() -> ShardConfig {
         shards: 1,
         max_peers: 100,
         v0: Some(V0Policy { open: Cidr::PRIVATE.to_vec(), per_ip: 64 }),
+        v1: None,
         hash_keys: (1, 2),
+        seed: Secret::new([1; 32]),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a seed decides before anything happens.
 
+use elara_core::crypto::Secret;
 use elara_core::random::{Random, Seeded};
 use elara_core::time::{Instant, Span};
 use elara_core::{Cidr, NodeId, SessionId};
@@ -73,7 +74,9 @@ impl Plan {
             shards: self.shards,
             max_peers: self.max_peers,
             v0: self.v0.clone(),
+            v1: None,
             hash_keys: self.hash_keys,
+            seed: Secret::new([index as u8; 32]),
         }
     }
 }

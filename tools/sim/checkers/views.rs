@@ -35,7 +35,7 @@ pub fn check(report: &Report, asked: SessionId, model: &Model, now: Instant) -> 
             }
             Ok(())
         }
-        Report::Notice(_) | Report::Stopped { .. } => Ok(()),
+        Report::Notice(_) | Report::Stopped { .. } | Report::Kicked { .. } => Ok(()),
         Report::Lost { notices } => Err(format!("it lost {notices} notices, and there was room")),
     }
 }
