@@ -61,6 +61,17 @@ pub struct Egress {
     pub failed: u64,
 }
 
+/// One send the kernel refused: whose it was, and what it would have carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The tag it was sent with.
+    pub tag: u32,
+    /// Datagrams it carried.
+    pub datagrams: u32,
+    /// Their bytes.
+    pub bytes: u32,
+}
+
 impl Counters {
     /// Counts one datagram's verdict.
     #[inline]

@@ -211,7 +211,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         session.members[sender].seen = self.now;
         let (before, after) = session.members.split_at(sender);
         for member in before.iter().chain(&after[1..]) {
-            self.io.send(&member.addr, &[slice], 0);
+            self.io.send(&member.addr, &[slice], 0, 0);
         }
         let copies = session.members.len() as u64 - 1;
         self.counters.copies += copies;

@@ -1,11 +1,14 @@
 //! Forwarding allocates nothing: a counting allocator around a shard, over every back end.
 //!
 //! Learning a participant may allocate; a datagram of one that is known may not, nor may refusing one.
+//! Nor may a datagram the shard made itself, or one the kernel refuses.
 //! Only the cycles are counted, not what the test does around them.
 
 mod support;
 
+use elara_core::limits::{SEND_ARENA, V1_FRAME_MAX};
 use elara_shards::Verdict;
+use elara_shards::io::{Io, Wait};
 use elara_shards::sys::counting::Counting;
 use support::frames::frame_of;
 use support::room::{InMemory, OverSyscall, OverUring, Place, Room};
@@ -45,6 +48,25 @@ fn forwarding_allocates_nothing<P: Place>() {
     assert_eq!(allocations, 0, "over {}", P::NAME);
 }
 
+fn sending_our_own_allocates_nothing<P: Place>() {
+    let (mut place, mut io) = P::new(1);
+    let (to, nowhere) = (place.addr(0), support::nowhere());
+    let own = [7; V1_FRAME_MAX];
+    for round in 0..3 {
+        let start = Counting::on_this_thread();
+        for tag in 1..=(SEND_ARENA / V1_FRAME_MAX) as u32 {
+            io.send_bytes(&to, &own, tag);
+            io.send_bytes(&nowhere, &own, tag);
+        }
+        io.enter(Wait::No).unwrap();
+        while io.receive().is_some() {}
+        let refused = std::iter::from_fn(|| io.refused()).count();
+        assert_eq!(Counting::on_this_thread() - start, 0, "over {}, round {round}", P::NAME);
+        assert_eq!(refused, SEND_ARENA / V1_FRAME_MAX);
+        drop(place.heard(&mut io, 0));
+    }
+}
+
 /// What one cycle allocates. Everything said is in the socket by now, so it need not wait.
 fn counted<P: Place>(room: &mut Room<P>) -> u64 {
     let start = Counting::on_this_thread();
@@ -65,4 +87,19 @@ fn forwarding_allocates_nothing_over_syscall() {
 #[test]
 fn forwarding_allocates_nothing_over_memory() {
     forwarding_allocates_nothing::<InMemory>();
+}
+
+#[test]
+fn sending_our_own_allocates_nothing_over_uring() {
+    sending_our_own_allocates_nothing::<OverUring>();
+}
+
+#[test]
+fn sending_our_own_allocates_nothing_over_syscall() {
+    sending_our_own_allocates_nothing::<OverSyscall>();
+}
+
+#[test]
+fn sending_our_own_allocates_nothing_over_memory() {
+    sending_our_own_allocates_nothing::<InMemory>();
 }

@@ -137,6 +137,14 @@ pub const TIMER_TICK: Span = Span::from_millis(250);
 pub const RECEIVE_BUFFERS: usize = 256;
 /// Sends queued before the back end must hand them to the kernel.
 pub const SEND_QUEUE: usize = 1_024;
+/// Bytes of datagrams a shard made itself (WELCOME, control) that a back end keeps until the kernel takes
+/// them. Full: what is queued is handed over first; the datagram is `busy` when the kernel takes nothing.
+pub const SEND_ARENA: usize = 256 << 10;
+/// Tags of sends lie below this; 0 is nobody's.
+pub const SEND_TAGS: u32 = 1 << 23;
+/// Refused sends a back end remembers until the shard asks. Full: further ones are in the egress
+/// counters alone, and the receiver's own count is too high by them.
+pub const REFUSALS_MAX: usize = 4_096;
 /// What `SO_RCVBUF` and `SO_SNDBUF` ask for, in bytes; the kernel may grant less.
 pub const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
@@ -210,4 +218,11 @@ const _: () = assert!(TIMER_TICK.as_nanos() * 4 <= V0_ALONE.as_nanos());
 // Buffer rings are powers of two, and the kernel keeps their index in 16 bits.
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two() && RECEIVE_BUFFERS <= 1 << 15);
 const _: () = assert!(SEND_QUEUE.is_power_of_two());
+// Every participant can have a tag, and a completion carries it beside a count of datagrams in 7 bits.
+const _: () = assert!(V0_PARTICIPANTS_MAX < SEND_TAGS as usize && SEND_TAGS <= 1 << 23);
+const _: () = assert!(SEGMENTS_MAX < 1 << 7);
+// The longest datagram of a shard's own fits an empty arena; what one cycle sends by default, if every
+// one of them were refused, fits the memory of refusals.
+const _: () = assert!(V1_FRAME_MAX <= SEND_ARENA);
+const _: () = assert!(CYCLE_SENDS_MAX + PEERS_PER_SESSION_DEFAULT <= REFUSALS_MAX);
 const _: () = assert!(CYCLE_TRAINS_MAX <= RECEIVE_BUFFERS);
