@@ -1,4 +1,4 @@
-//! What the tests of this folder share: v0 frames, rooms in which a shard can be talked to, participants
+//! What the tests of this folder share: v0 frames, guests of wire v1, rooms in which a shard can be talked to, participants
 //! on real sockets, and the binary as a process.
 
 // Each test is a crate of its own and uses its own part of this.
@@ -6,6 +6,7 @@
 
 pub mod caller;
 pub mod frames;
+pub mod guest;
 pub mod process;
 pub mod room;
 

@@ -81,6 +81,16 @@ impl<const WORDS: usize> Window<WORDS> {
         newest
     }
 
+    /// Of the 32 numbers before `next`, those that have not been set: bit 0 is `next - 1`. Numbers that
+    /// have left the window count as set, and those below 0 do not exist.
+    #[must_use]
+    pub fn missing_before(&self, next: u32) -> u32 {
+        (0..u32::BITS).fold(0, |missing, bit| {
+            let unset = next.checked_sub(bit + 1).is_some_and(|seq| self.check(seq).is_ok());
+            missing | u32::from(unset) << bit
+        })
+    }
+
     const fn place(seq: u32) -> (usize, u64) {
         ((seq / 64) as usize % WORDS, 1 << (seq % 64))
     }
@@ -186,6 +196,21 @@ mod tests {
         let fresh = window.check(745).unwrap();
         assert!(!window.set(fresh), "late, not newest");
         assert_eq!(window.check(745), Err(Stale::Replayed));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_backwards_from_the_next() {
+        let mut window = HopWindow::new();
+        assert_eq!((window.missing_before(0), window.missing_before(3)), (0, 0b111));
+        for seq in [0, 1, 3, 4] {
+            let fresh = window.check(seq).unwrap();
+            window.set(fresh);
+        }
+        assert_eq!(window.missing_before(5), 0b100, "2 is missing");
+        assert_eq!(window.missing_before(7), 0b1_0011, "5 and 6 as well");
+        let fresh = window.check(1_000).unwrap();
+        window.set(fresh);
+        assert_eq!(window.missing_before(7), 0, "nobody remembers");
     }
 
     #[test]

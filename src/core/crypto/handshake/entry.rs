@@ -214,6 +214,19 @@ impl Entry {
         }
     }
 
+    /// The connection `conn`, active or ending, by which a frame has just arrived.
+    #[must_use]
+    pub fn connection(&self, conn: u8) -> Option<&Connection> {
+        match &self.places[usize::from(conn & 1)] {
+            Place::Live(connection) | Place::Ending(connection, _)
+                if connection.link.conn == conn =>
+            {
+                Some(connection)
+            }
+            _ => None,
+        }
+    }
+
     /// When something here ends by itself.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -201,6 +201,14 @@ impl Receiving {
         Ok((Received { seq: bounds.seq, newest: self.windows[counter].set(fresh) }, messages))
     }
 
+    /// Of the 32 frames of data class `class` before number `next`, those that have not arrived: bit 0
+    /// is `next - 1`. 0 for other classes.
+    #[must_use]
+    pub fn missing(&self, class: u8, next: u32) -> u32 {
+        let windows = &self.windows[..COUNTED_CLASSES - 1];
+        windows.get(usize::from(class)).map_or(0, |window| window.missing_before(next))
+    }
+
     /// Frames that named this connection and were not from its other end.
     #[must_use]
     pub const fn forgeries(&self) -> u64 {
