@@ -305,7 +305,8 @@ impl V1 {
         let Some(them) = self.participants.get(number) else { return };
         let silence = them.place.map(|_| {
             let patience = if them.stale { V1_SILENCE } else { V1_STALE };
-            let token = u64::from(them.expires.saturating_sub(today)) + u64::from(CLOCK_SKEW_S) + 1;
+            let last = u64::from(them.expires) + u64::from(CLOCK_SKEW_S);
+            let token = (last + 1).saturating_sub(today.into());
             (them.seen + patience).min(now + Span::from_secs(token))
         });
         let due = [them.entry.poll_timeout(), silence].into_iter().flatten().min();

@@ -264,6 +264,14 @@ pub struct InMemory {
 }
 
 impl InMemory {
+    /// `peers` more.
+    pub fn add_peers(&mut self, peers: usize) {
+        for _ in 0..peers {
+            let addr = self.fresh();
+            self.addrs.push(addr);
+        }
+    }
+
     fn fresh(&mut self) -> ClientAddr {
         self.ports += 1;
         ClientAddr::from((Ipv4Addr::LOCALHOST, self.ports))
