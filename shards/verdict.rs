@@ -96,7 +96,7 @@ verdicts! {
     /// Its sender, or the bearer token it shows, is banned.
     Banned = "banned": "its sender is banned",
     /// The token does not let it in.
-    BadToken = "bad_token": "a token that does not open this session: wrong, expired, or by an unknown issuer",
+    BadToken = "bad_token": "a token that does not open this session, or not any more",
     /// The bearer token belongs to who showed it first.
     BearerTaken = "bearer_taken": "a bearer token that someone else has used",
     /// The static key is not certified by the identity, or not any more.

@@ -3,9 +3,13 @@
 
 mod support;
 
+use std::net::Ipv4Addr;
+
+use elara_core::crypto::exchange::Certificate;
+use elara_core::crypto::hash::{hmac16, sha256};
 use elara_core::crypto::{Claims, Identity, Secret, Subject};
-use elara_core::limits;
 use elara_core::wire::v1::control::kind;
+use elara_core::{ClientAddr, limits};
 use elara_shards::Verdict;
 use support::guest::{Club, Guest, Party, SESSION};
 use support::room::{InMemory, OverSyscall, OverUring, Place, Room};
@@ -208,4 +212,58 @@ fn a_session_speaks_one_version() {
     room.enter(0, &mut club.guest());
     let counters = room.after(1, &support::frames::frame(5, 7, b"v0"));
     assert_eq!(counters.of(Verdict::OtherWire), 2);
+}
+
+#[test]
+fn a_static_key_must_be_certified_for_today() {
+    let mut club = Club::new();
+    let mut room = room(&club, 1);
+    let mut guest = club.guest();
+    let key = *guest.membership.key.public();
+    let expired = Certificate::sign(&guest.identity, &key, 1_700_000_000);
+    guest.client.renew(guest.membership.token, expired);
+    assert_eq!(verdict_on(&mut room, &mut guest), (Some(Verdict::BadCertificate), 0));
+    let forged = Certificate::sign(&club.issuer, &key, u32::MAX);
+    guest.client.renew(guest.membership.token, forged);
+    assert_eq!(verdict_on(&mut room, &mut guest), (Some(Verdict::BadCertificate), 0));
+}
+
+/// `hello` with a good mac1 again: anyone who has the join address can make one.
+fn rung(club: &Club, mut hello: Vec<u8>) -> Vec<u8> {
+    let key = sha256(&[b"ELARA1 mac1", club.relay.public().as_bytes()]);
+    let mac = hmac16(&key, &[&hello[..496]]);
+    hello[496..].copy_from_slice(&mac);
+    hello
+}
+
+#[test]
+fn what_was_not_sealed_for_this_relay_opens_nothing() {
+    let mut club = Club::new();
+    let mut room = room(&club, 1);
+    let mut guest = club.guest();
+    let mut hello = guest.hello();
+    hello[300] ^= 1;
+    assert_eq!(room.after(0, &rung(&club, hello)).of(Verdict::BadNoise), 1);
+    // Under another node's name: the name is part of what is sealed.
+    let mut hello = guest.hello();
+    hello[12] ^= 1;
+    let counters = room.after(0, &rung(&club, hello));
+    assert_eq!(
+        (counters.of(Verdict::BadNoise), counters.half_open, counters.answers_sent),
+        (2, 0, 0)
+    );
+}
+
+#[test]
+fn one_neighbourhood_cannot_take_all_the_time_there_is() {
+    let mut club = Club::new();
+    let mut room = room(&club, 1);
+    for host in 0..60 {
+        let from = ClientAddr::from((Ipv4Addr::new(198, 51, 100, host), 9));
+        let hello = club.guest().hello();
+        assert!(room.shard.io().deliver(&from, &hello));
+    }
+    let counters = room.settle();
+    assert_eq!(counters.of(Verdict::HelloLimited), 20, "forty at once from a /24");
+    assert!(counters.answer_bytes <= counters.bytes);
 }

@@ -130,7 +130,8 @@ mod tests {
         assert_eq!(bulletin.poll(3, 7, at(109)), News::None);
         assert_eq!(bulletin.poll(3, 7, at(110)), News::Delta);
         let mut delta = bulletin.take().unwrap();
-        assert_eq!((delta.version, &delta.entries[..], delta.untold), (2, &[0, 1, 2][..], 7));
+        assert_eq!((delta.version, delta.untold), (2, 7));
+        assert_eq!(delta.entries, [0, 1, 2]);
         delta.untold = 4;
         bulletin.put_back(delta);
         assert_eq!(bulletin.poll(3, 9, at(111)), News::Delta, "the same, where it stopped");

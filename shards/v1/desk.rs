@@ -357,3 +357,26 @@ const fn verdict(refused: HelloRefused) -> Verdict {
         HelloRefused::NodeTaken => Verdict::NodeTaken,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use elara_core::crypto::exchange::BadCertificate;
+    use elara_core::crypto::token::BadToken;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_to_refuse_a_hello_has_a_verdict_of_its_own() {
+        // Two of them need an identity whose hash collides with another's in 64 bits, or a client
+        // that seals for a node it is not: no guest of the tests can be either.
+        for (refused, given) in [
+            (HelloRefused::NodeTaken, Verdict::NodeTaken),
+            (HelloRefused::NodeId, Verdict::NodeMismatch),
+            (HelloRefused::Noise, Verdict::BadNoise),
+            (HelloRefused::Token(BadToken::Expired), Verdict::BadToken),
+            (HelloRefused::Certificate(BadCertificate::Expired), Verdict::BadCertificate),
+        ] {
+            assert_eq!(verdict(refused), given);
+        }
+    }
+}

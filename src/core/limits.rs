@@ -129,8 +129,6 @@ pub const DELTA_GATHER: Span = Span::from_millis(100);
 pub const CHANGES_MAX: usize = 4_096;
 /// Participants that a session remembers as sent away. Full: the oldest is forgotten.
 pub const KICKED_PER_SESSION_MAX: usize = 64;
-/// Streams one participant may announce: what one STREAMS_MINE holds.
-pub const STREAMS_PER_PARTICIPANT_MAX: usize = 235;
 /// Streams of one session: what 255 pages name. Full: STREAMS_MINE that would add more is not taken.
 pub const STREAMS_PER_SESSION_MAX: usize = 255 * 90;
 /// Least time between two MARKs to one receiver.
