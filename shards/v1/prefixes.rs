@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn neighbours_share_and_strangers_do_not() {
         let mut prefixes = Prefixes::new(Keyed(1, 2));
-        let mut asked = |text| prefixes.admit_stranger(&addr(text), Instant::ZERO);
+        let mut asked = |text: &str| prefixes.admit_stranger(&addr(text), Instant::ZERO);
         assert!((0..40).all(|n| asked(&format!("192.0.2.{n}:{}", 1_000 + n))));
         assert!(!asked("192.0.2.99:1"), "the /24 has had its forty");
         assert!(asked("192.0.3.99:1"));
