@@ -289,20 +289,22 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// sent.
     #[cold]
     pub(super) fn hint_reset(&mut self, origin: &Origin, slice: Slice) {
-        let Some(access) = self.v1.access.clone() else { return };
-        let Some(header) = Header::peek(self.io.bytes(slice)) else { return };
-        let Some(suite) = Suite::from_nibble(header.suite()) else { return };
-        let (session, node) = (header.session_id(), header.node_id());
         let desk = &mut self.v1.desk;
         let seldom = origin.datagram_len >= RESET_LEN
-            && !session.is_reserved()
             && desk.resets.has(limits::RESET_PER_SHARD, self.now)
             && desk.prefixes.admit_reset(&origin.from, self.now)
             && desk.resets.take(limits::RESET_PER_SHARD, self.now);
-        if seldom && let Some(keys) = access.relay.first() {
-            let reset = keys.reset(suite, session, node);
-            self.reply(&origin.from, reset.as_bytes());
+        if !seldom {
+            return;
         }
+        let Some(header) = Header::peek(self.io.bytes(slice)) else { return };
+        let Some(suite) = Suite::from_nibble(header.suite()) else { return };
+        let (session, node) = (header.session_id(), header.node_id());
+        let Some(keys) = self.v1.access.as_ref().and_then(|access| access.relay.first()) else {
+            return;
+        };
+        let reset = keys.reset(suite, session, node);
+        self.reply(&origin.from, reset.as_bytes());
     }
 
     /// An answer to a stranger.

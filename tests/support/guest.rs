@@ -60,6 +60,11 @@ impl Club {
         Self { random, relay, issuer, older, bans, claims, suite }
     }
 
+    /// A club whose guests speak `suite`.
+    pub fn of(suite: Suite) -> Self {
+        Self { suite, ..Self::new() }
+    }
+
     pub fn access(&self) -> Arc<Access> {
         let mut issuers = Issuers::new();
         issuers.add(1, *self.issuer.public()).unwrap();
