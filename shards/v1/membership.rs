@@ -253,6 +253,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             }
             if silent >= V1_STALE && !them.stale {
                 them.stale = true;
+                them.entry.cool();
                 self.v1.refresh_member(number);
                 self.announce_member(number);
             }
