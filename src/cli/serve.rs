@@ -64,7 +64,7 @@ impl Serve {
     fn config(&self) -> Result<NodeConfig, Failure> {
         let mut config = match &self.config {
             Some(path) => file::read(path).map_err(Failure::Asked)?,
-            None => NodeConfig::default(),
+            None => file::defaults(),
         };
         if let Some(listen) = self.listen {
             config.bind_addr = listen;

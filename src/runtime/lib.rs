@@ -48,7 +48,7 @@ mod session;
 mod supervisor;
 mod switchboard;
 
-pub use config::{Compat, DegradationConfig, NodeConfig, V0Compat};
+pub use config::{Compat, DegradationConfig, NodeConfig, V0Compat, V1Config};
 pub use error::{ConfigError, HandleError, NodeError};
 pub use handle::NodeHandle;
 pub use node::Node;

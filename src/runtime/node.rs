@@ -68,6 +68,7 @@ impl Node {
         let (board, inbox, lines) = switchboard::lay(shards, config.event_buffer_size)
             .map_err(|source| NodeError::System { what: "descriptor for a bell", source })?;
         let hash_keys = hash_keys()?;
+        let access = config.v1.access();
         let seats = sockets
             .into_iter()
             .zip(lines)
@@ -81,7 +82,7 @@ impl Node {
                     shards,
                     max_peers: config.max_peers,
                     v0: v0_policy(&config),
-                    v1: None,
+                    v1: access.clone(),
                     hash_keys,
                     seed: Secret::generate(&mut OsRandom),
                 },
