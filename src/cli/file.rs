@@ -44,7 +44,7 @@ pub(crate) fn read(path: &Path) -> Result<NodeConfig, String> {
     if text.len() > CONFIG_FILE_MAX {
         return Err(refuse(&format_args!("it is longer than {CONFIG_FILE_MAX} bytes")));
     }
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     parse(&text, folder).map_err(|Wrong { line, sentence }| format!("{shown}:{line}: {sentence}"))
 }
 

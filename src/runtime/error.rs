@@ -301,6 +301,8 @@ pub enum HandleError {
     },
     /// The node had not ended at the deadline.
     Late,
+    /// What it was told cannot be.
+    Config(ConfigError),
 }
 
 impl fmt::Display for HandleError {
@@ -311,6 +313,7 @@ impl fmt::Display for HandleError {
                 write!(f, "shard {shard} is too busy to answer; ask again later")
             }
             Self::Late => f.write_str("the node had not ended at the deadline"),
+            Self::Config(error) => error.fmt(f),
         }
     }
 }

@@ -69,6 +69,9 @@ impl Node {
             .map_err(|source| NodeError::System { what: "descriptor for a bell", source })?;
         let hash_keys = hash_keys()?;
         let access = config.v1.access();
+        if access.is_some() {
+            board.v1_opens();
+        }
         let seats = sockets
             .into_iter()
             .zip(lines)

@@ -54,14 +54,13 @@ impl Form {
     /// Where the setting stands that an error of the whole is about.
     pub(super) fn place_of(&self, error: &ConfigError) -> Option<Range<usize>> {
         let (relay_keys, issuers) = (self.relay_keys.as_ref(), self.issuers.as_ref());
+        let whole = (relay_keys.map(Spanned::span), issuers.map(Spanned::span));
         match error {
             ConfigError::RelayKeyTwice { index } => Some(relay_keys?.get_ref()[*index].span()),
-            ConfigError::RelayKeys { .. } | ConfigError::V1Closes => relay_keys.map(Spanned::span),
             ConfigError::KidTwice { index, .. } => Some(issuers?.get_ref()[*index].span()),
-            ConfigError::Issuers { .. } => issuers.map(Spanned::span),
-            // One of the two is missing or empty, so the other stands there alone.
-            ConfigError::NoIssuer => issuers.map(Spanned::span).or(relay_keys.map(Spanned::span)),
-            ConfigError::NoRelayKey => relay_keys.map(Spanned::span).or(issuers.map(Spanned::span)),
+            // One of the two may be missing; then the other stands there alone.
+            ConfigError::RelayKeys { .. } | ConfigError::NoRelayKey => whole.0.or(whole.1),
+            ConfigError::Issuers { .. } | ConfigError::NoIssuer => whole.1.or(whole.0),
             ConfigError::Bans { .. } => self.bans.as_ref().map(Spanned::span),
             _ => None,
         }

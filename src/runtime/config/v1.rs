@@ -48,7 +48,7 @@ impl V1Config {
         !self.relay_keys.is_empty()
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let Self { relay_keys, issuers, bans } = self;
         if relay_keys.len() > RELAY_KEYS_MAX {
             return Err(ConfigError::RelayKeys { count: relay_keys.len() });
