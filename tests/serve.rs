@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use support::caller::{Caller, converse};
 use support::process::{Ended, Process};
@@ -215,6 +216,33 @@ fn a_bad_file_is_named_with_its_line_and_a_way_out() {
     }
     let missing = refused(&["serve", "--config", "no-such-file.toml"]);
     assert!(missing.starts_with("elara: cannot read no-such-file.toml: "), "{missing}");
+}
+
+/// A shard opens a last descriptor on its own thread, once all else is well. With one descriptor too few
+/// for that, the node starts and loses the shard.
+#[test]
+fn a_relay_that_loses_a_shard_ends_with_status_one() {
+    for io in ["syscall", "uring"] {
+        let lost = (4..64).find_map(|descriptors| {
+            let limited = format!("ulimit -n {descriptors}; exec \"$@\"");
+            let mut command = Command::new("sh");
+            command.args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_elara")]).args(SERVE);
+            command.args(["--shards", "1", "--io", io]).env_remove("RUST_LOG");
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let relay = Process::spawn(&mut command);
+            assert_eq!(
+                relay.line_or_end(),
+                None,
+                "it lacks nothing with {descriptors} descriptors"
+            );
+            let ended = relay.end();
+            ended.stderr.contains("shard 0 failed").then_some(ended)
+        });
+        let Ended { status, stderr, .. } = lost.unwrap();
+        assert_eq!(status.code(), Some(1), "{stderr}");
+        let last = stderr.lines().last().unwrap();
+        assert!(last.starts_with("elara: shard 0 failed, so the node has ended: "), "{stderr}");
+    }
 }
 
 #[test]

@@ -182,6 +182,13 @@ pub enum NodeError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// The admin listener's address cannot be had.
+    Admin {
+        /// The address.
+        addr: SocketAddr,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// The back end that was asked for is not available.
     Io(io::Error),
     /// The operating system refused what a node needs to run: a thread, a descriptor.
@@ -226,6 +233,11 @@ impl fmt::Display for NodeError {
             Self::Bind { addr, source } => {
                 write!(f, "cannot listen on {addr}: {}", bind_advice(*addr, source))
             }
+            Self::Admin { addr, source } => write!(
+                f,
+                "the admin listener cannot have {addr}: {} (--admin ADDR, or off)",
+                bind_advice(*addr, source)
+            ),
             Self::Io(source) => write!(
                 f,
                 "io_uring is not available here ({source}): choose auto or syscall, or allow it"
@@ -274,6 +286,7 @@ impl Error for NodeError {
         match self {
             Self::Config(error) => Some(error),
             Self::Bind { source, .. }
+            | Self::Admin { source, .. }
             | Self::Io(source)
             | Self::System { source, .. }
             | Self::ShardFailed { source, .. } => Some(source),
@@ -335,6 +348,15 @@ mod tests {
              stop what listens there, or choose another"
         );
         assert!(bind(io::ErrorKind::PermissionDenied.into(), "[::]:53").contains("above 1023"));
+        let admin = NodeError::Admin {
+            addr: "127.0.0.1:7841".parse().unwrap(),
+            source: io::ErrorKind::AddrInUse.into(),
+        };
+        assert_eq!(
+            admin.to_string(),
+            "the admin listener cannot have 127.0.0.1:7841: port 7841 is in use; \
+             stop what listens there, or choose another (--admin ADDR, or off)"
+        );
         assert!(bind(io::Error::from_raw_os_error(97), "[::]:7840").contains("try 0.0.0.0:7840"));
     }
 }

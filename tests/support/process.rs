@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 
 use elara_shards::sys::confine::without_uring;
@@ -60,6 +60,15 @@ impl Process {
                 let _ = self.child.kill();
                 panic!("it says nothing more on stdout, and on stderr: {}", self.stderr())
             }
+        }
+    }
+
+    /// The next line it says, or `None` when it ends without another word on stdout.
+    pub fn line_or_end(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("it neither speaks nor ends"),
         }
     }
 

@@ -27,6 +27,9 @@ pub(super) fn of(node: &Node) -> Vec<String> {
             shards => format!("{shards} shards on cpus {cpus_named}"),
         },
     ];
+    if let Some(admin) = node.admin_addr() {
+        facts.push(format!("admin: http://{admin}/metrics, http://{admin}/livez, elara status"));
+    }
     facts.extend(open(node.config()));
     facts
 }
