@@ -51,7 +51,7 @@ impl Status {
             let passed = asked.elapsed();
             asked = Instant::now();
             let before = std::mem::replace(&mut page, self.ask()?);
-            say::fact("");
+            say::fact(format_args!("\nper second, over {:.1} s:", passed.as_secs_f64()));
             self.show(&Table::of_rates(page.shards, &before.rows, &page.rows, passed));
         }
     }

@@ -246,3 +246,13 @@ fn the_example_of_the_manual_is_accepted() {
     let (example, _) = example.split_once("```").unwrap();
     assert_eq!(parse(example).unwrap().compat.v0.blocks().len(), 2);
 }
+
+#[test]
+fn the_manuals_example_of_who_may_enter_is_accepted() {
+    let keys = Keys::new("manual");
+    let example = MANUAL.split("```toml\n").nth(2).unwrap().split("```").next().unwrap();
+    let example = example.replace("/etc/elara", keys.folder.to_str().unwrap());
+    let v1 = keys.parse(&example).unwrap().v1;
+    // Both stand in the manual for the key of 32 bytes 01, and the number that follows from it.
+    assert_eq!(v1.issuers, [(suggested_kid(&keys.issuer), keys.issuer)]);
+}

@@ -11,10 +11,12 @@ use super::page::Row;
 const COLUMNS_MAX: usize = 8;
 
 /// How a row is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum When {
     Always,
     NotZero,
+    /// Only when everything is.
+    Asked,
 }
 
 /// What metrics are called here, and in which order; two spaces mark a part of the row above. The
@@ -27,16 +29,16 @@ const NAMES: &[(&str, &str, When)] = &[
     ("  left", "elara_participants_left_total", When::NotZero),
     (DATAGRAMS_IN, "elara_received_datagrams_total", When::Always),
     ("bytes in", "elara_received_bytes_total", When::Always),
-    ("trains in", "elara_received_trains_total", When::NotZero),
+    ("trains in", "elara_received_trains_total", When::Asked),
     ("copies out", "elara_copies_total", When::Always),
     ("  sent", "elara_copies_sent_total", When::NotZero),
     ("  dropped, send buffer full", "elara_copies_busy_total", When::NotZero),
     ("  dropped, not sendable", "elara_copies_failed_total", When::NotZero),
     ("bytes out", "elara_sent_bytes_total", When::Always),
-    ("cycles", "elara_cycles_total", When::NotZero),
+    ("cycles", "elara_cycles_total", When::Asked),
     ("  with more left to do", "elara_overruns_total", When::NotZero),
     ("  short of buffers", "elara_starved_total", When::NotZero),
-    ("commands", "elara_commands_total", When::NotZero),
+    ("commands", "elara_commands_total", When::Asked),
     ("notices lost", "elara_notices_lost_total", When::NotZero),
 ];
 const DATAGRAMS_IN: &str = "datagrams in";
@@ -51,8 +53,6 @@ pub(super) struct Table {
 struct Line {
     name: String,
     when: When,
-    /// Only shown when all are.
-    unnamed: bool,
     values: Vec<u64>,
     /// What it means, where that is not obvious.
     meaning: &'static str,
@@ -72,10 +72,9 @@ impl Table {
         let known = |row: &&Row| {
             row.metric != VERDICTS && NAMES.iter().all(|(_, metric, _)| *metric != row.metric)
         };
-        rows.extend(counted.iter().filter(known).map(|row| {
-            let line = Line::new(&row.metric, When::NotZero, row);
-            Line { unnamed: true, ..line }
-        }));
+        rows.extend(
+            counted.iter().filter(known).map(|row| Line::new(&row.metric, When::Asked, row)),
+        );
         Self { shards, rows }
     }
 
@@ -132,7 +131,7 @@ fn align(cells: &[String], widths: &[usize], meaning: &str) -> String {
 impl Line {
     fn new(name: &str, when: When, row: &Row) -> Self {
         let values = row.values.clone();
-        Self { name: name.to_owned(), when, unnamed: false, values, meaning: "" }
+        Self { name: name.to_owned(), when, values, meaning: "" }
     }
 
     fn verdict(row: &Row) -> Self {
@@ -147,7 +146,11 @@ impl Line {
     }
 
     fn is_hidden(&self) -> bool {
-        self.unnamed || self.when == When::NotZero && self.total() == 0
+        match self.when {
+            When::Always => false,
+            When::NotZero => self.total() == 0,
+            When::Asked => true,
+        }
     }
 
     /// Its name, the total, and as many shards as there are columns.
