@@ -59,7 +59,7 @@ fn complaint(admin: SocketAddr) -> String {
 #[test]
 fn metrics_have_every_verdict_of_every_shard_and_they_sum_up() {
     let (relay, addr, admin) = serve(&["--dev"]);
-    assert_eq!(ask(admin, "GET", "/livez"), (200, "alive\n".to_owned()));
+    until("it is live", || ask(admin, "GET", "/livez") == (200, "alive\n".to_owned()));
     converse(&Caller::new(addr, 7, 1), &Caller::new(addr, 7, 2));
     converse(&Caller::new(addr, 7 << 8, 1), &Caller::new(addr, 7 << 8, 2));
 

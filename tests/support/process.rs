@@ -82,7 +82,7 @@ impl Process {
     }
 
     /// The next line it says on stderr.
-    pub fn complaint(&mut self) -> String {
+    pub fn complaint(&self) -> String {
         self.complaints.recv_timeout(PATIENCE).expect("it complains")
     }
 

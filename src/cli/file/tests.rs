@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use elara_core::NodeId;
 use elara_core::crypto::{Identity, PublicKey, Secret, base64url};
+use elara_runtime::V0Compat;
 use elara_runtime::keys::{self, Key, KeyKind};
 
 use super::super::keygen::suggested_kid;

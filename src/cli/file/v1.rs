@@ -13,7 +13,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::super::keygen::suggested_kid;
-use super::{Located, Whole};
+use super::Located;
+use super::values::Whole;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
