@@ -19,7 +19,9 @@ pub(super) fn metrics(admin: SocketAddr) -> Result<String, String> {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
             format!("what listens at {admin} does not answer within {} s", PATIENCE.as_secs())
         }
-        ErrorKind::InvalidData => no_relay(admin),
+        ErrorKind::InvalidData | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+            no_relay(admin)
+        }
         _ => format!("cannot ask {admin}: {error}"),
     })?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| no_relay(admin))?;
@@ -42,7 +44,9 @@ fn exchange(admin: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /metrics HTTP/1.0\r\nHost: {admin}\r\n\r\n")?;
+    // In one piece: whoever answers a half and hangs up would take its answer back.
+    let question = format!("GET /metrics HTTP/1.0\r\nHost: {admin}\r\n\r\n");
+    stream.write_all(question.as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX).read_to_string(&mut answer)?;
     Ok(answer)
