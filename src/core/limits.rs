@@ -255,6 +255,15 @@ pub const PREDICTION_ENTROPY_MAX: u64 = 1 << 20;
 /// A configuration file longer than this is refused, in bytes.
 pub const CONFIG_FILE_MAX: usize = 1 << 20;
 
+// ---- The admin listener --------------------------------------------------------------------------
+
+/// Connections the admin listener serves at once; more wait in the kernel's queue.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// A connection to the admin listener that is silent for this long is closed.
+pub const ADMIN_SILENCE: Span = Span::from_secs(90);
+/// How long all shards together may take to answer `/livez`. Longer: the node is not live.
+pub const LIVE_DEADLINE: Span = Span::from_secs(1);
+
 // ---- The degradation ladder's configuration --------------------------------------------------------
 
 /// The deepest level of the ladder, and `floor_level` when the configuration is silent.

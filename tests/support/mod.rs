@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod caller;
+pub mod folder;
 pub mod frames;
 pub mod guest;
 pub mod process;
