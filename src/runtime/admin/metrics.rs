@@ -39,7 +39,7 @@ const fn gauge(name: &'static str, help: &'static str, read: fn(&Counters) -> u6
 const METRICS: &[Metric] = &[
     counter(
         "elara_received_datagrams_total",
-        "Datagrams taken from the socket: the sum of elara_datagrams_total.",
+        "Datagrams taken from the socket: the sum of elara_datagrams_total and elara_hellos_waiting.",
         |shard| shard.datagrams,
     ),
     counter(
@@ -52,6 +52,30 @@ const METRICS: &[Metric] = &[
         "Messages taken from the socket; datagrams the kernel glued together are one.",
         |shard| shard.trains,
     ),
+    counter(
+        "elara_frames_total",
+        "Data frames of wire v1 that verified, those in bundles one by one.",
+        |shard| shard.frames,
+    ),
+    counter("elara_handshakes_total", "HELLOs that were computed.", |shard| shard.handshakes),
+    counter(
+        "elara_control_faults_total",
+        "Malformed messages in control frames, stepped over.",
+        |shard| shard.control_faults,
+    ),
+    counter(
+        "elara_control_sent_total",
+        "Control frames to participants, part of elara_copies_total.",
+        |shard| shard.control_sent,
+    ),
+    counter(
+        "elara_answers_sent_total",
+        "Answers to strangers (WELCOME, RETRY, BUSY, RESET), part of elara_copies_total.",
+        |shard| shard.answers_sent,
+    ),
+    counter("elara_answer_bytes_total", "Bytes of the answers to strangers.", |shard| {
+        shard.answer_bytes
+    }),
     counter(
         "elara_copies_total",
         "Datagrams to be sent: the sum of those sent, busy and failed, once the shard has settled.",
@@ -98,6 +122,10 @@ const METRICS: &[Metric] = &[
     ),
     counter("elara_participants_left_total", "Participants that were forgotten.", |shard| {
         shard.left
+    }),
+    gauge("elara_hellos_waiting", "HELLOs that wait for their turn.", |shard| shard.hellos_waiting),
+    gauge("elara_half_open", "Participants that were welcomed and have not spoken.", |shard| {
+        shard.half_open
     }),
     gauge("elara_sessions", "Sessions there are.", |shard| shard.sessions),
     gauge("elara_participants", "Participants there are.", |shard| shard.participants),
@@ -205,6 +233,14 @@ mod tests {
             moved,
             left,
             sessions,
+            frames,
+            handshakes,
+            control_faults,
+            control_sent,
+            answers_sent,
+            answer_bytes,
+            hellos_waiting,
+            half_open,
             participants,
         } = &mut shard;
         for number in [
@@ -223,12 +259,20 @@ mod tests {
             moved,
             left,
             sessions,
+            frames,
+            handshakes,
+            control_faults,
+            control_sent,
+            answers_sent,
+            answer_bytes,
+            hellos_waiting,
+            half_open,
             participants,
         ] {
             *number = fresh();
         }
         let page = page_of(&[shard]);
-        for number in 1_001..=1_018 {
+        for number in 1_001..=1_026 {
             assert_eq!(page.matches(&format!(" {number}\n")).count(), 1, "{number} in {page}");
         }
     }
