@@ -15,13 +15,14 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use elara_core::crypto::hop::HopKey;
+use elara_core::crypto::hop::{HopKey, HopSecret};
 use elara_core::crypto::suite::{Nonce, Tag};
 use elara_core::crypto::{
     AeadKey, EpochSecret, Inst, PublicKey, Scratch, Sealer, Secret, Sending, Suite,
 };
 use elara_core::limits::{HEADER_LEN, TAG_LEN, V1_OVERHEAD};
-use elara_core::wire::Header;
+use elara_core::wire::v1::Kind;
+use elara_core::wire::{Class, Header};
 use elara_core::{NodeId, SessionId};
 use zerocopy::IntoBytes;
 
@@ -47,14 +48,14 @@ fn cases() -> impl Iterator<Item = Case> {
     all.flat_map(|(suite, len)| [true, false].map(|good| Case { suite, len, good }))
 }
 
-fn key(suite: Suite) -> HopKey {
-    HopKey::from_material(suite, &Secret::new(MATERIAL))
+fn secret(suite: Suite) -> HopSecret {
+    HopSecret::new(suite, Secret::new(MATERIAL))
 }
 
 /// A frame of class Core with number 0 and no tag yet.
 fn untagged(suite: Suite, len: usize) -> Vec<u8> {
-    let mut header = Header::v0(SessionId(0x5E55_1017), NodeId(0x0A0B_0C0D));
-    header.version_suite = suite.first_byte();
+    let (session, node) = (SessionId(0x5E55_1017), NodeId(0x0A0B_0C0D));
+    let header = Header::v1(suite as u8, session, node, Kind::Data(Class::Core));
     let mut frame = vec![0xC3; len];
     frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
     frame
@@ -69,7 +70,7 @@ struct Ours {
 
 impl Ours {
     fn new(case: Case) -> Self {
-        let (key, mut frame) = (key(case.suite), untagged(case.suite, case.len));
+        let (key, mut frame) = (secret(case.suite).expand(), untagged(case.suite, case.len));
         key.tag(&mut frame).expect("it has the room");
         frame[case.len - 1] ^= u8::from(!case.good);
         let mut ours = Self { key, frame, scratch: Scratch::new() };
@@ -138,9 +139,9 @@ fn send(c: &mut Criterion) {
     for (suite, len) in Suite::ALL.into_iter().flat_map(|suite| LENGTHS.map(|len| (suite, len))) {
         assert!(len > V1_OVERHEAD);
         group.throughput(Throughput::Bytes(len as u64));
-        let secret = EpochSecret::from_session_key(&Secret::new([4; 32]));
-        let sealer = Sealer::new(suite, &secret, &PublicKey([5; 32]), &Inst([6; 16]), 1);
-        let mut sending = Sending::new(key(suite), 1);
+        let epoch = EpochSecret::from_session_key(&Secret::new([4; 32]));
+        let sealer = Sealer::new(suite, &epoch, &PublicKey([5; 32]), &Inst([6; 16]), 1);
+        let mut sending = Sending::new(secret(suite), 1);
         // What lies in the frame is sealed again and again: the same work each time.
         let mut frame = untagged(suite, len);
         group.bench_function(BenchmarkId::from_parameter(format!("{suite:?}/{len}")), |b| {

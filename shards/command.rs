@@ -127,6 +127,10 @@ pub struct ParticipantView {
     pub addr: ClientAddr,
     /// How long it has been silent.
     pub silent: Span,
+    /// Datagrams the kernel has taken for it; v0 does not count them.
+    pub sent: u64,
+    /// Those of them that were lost on the way, by its own reports; v0 has none.
+    pub lost: u64,
 }
 
 /// Something that happened in a shard.

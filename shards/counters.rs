@@ -4,14 +4,14 @@
 //! mailbox, so no cache line is ever written by two cpus.
 //!
 //! Two balances always hold:
-//! - `datagrams == sum(verdicts)`: nothing vanishes on the way in;
+//! - `datagrams == sum(verdicts) + hellos_waiting`: nothing vanishes on the way in;
 //! - `copies == sent + busy + failed` once the back end has settled: nothing vanishes on the way out.
 
 use crate::command::Notice;
 use crate::verdict::Verdict;
 
 /// A shard's counters. `Copy`, so a snapshot is a memcpy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(128))] // Two 64-byte lines: the adjacent-line prefetcher pulls pairs.
 pub struct Counters {
     /// Datagrams taken from the socket (a GRO train counts once for each datagram in it).
@@ -22,8 +22,20 @@ pub struct Counters {
     pub trains: u64,
     /// How each datagram ended, by `Verdict as usize`.
     pub verdicts: [u64; Verdict::COUNT],
-    /// Datagrams the fan-out asked the back end to send.
+    /// v1 data frames that verified, those in bundles one by one.
+    pub frames: u64,
+    /// HELLOs that were computed: Noise, and what follows.
+    pub handshakes: u64,
+    /// Messages in control frames that were malformed, and stepped over.
+    pub control_faults: u64,
+    /// Datagrams the shard asked the back end to send.
     pub copies: u64,
+    /// Those of them that are control frames to participants.
+    pub control_sent: u64,
+    /// Those of them that answer strangers: WELCOME, RETRY, BUSY, RESET.
+    pub answers_sent: u64,
+    /// Their bytes.
+    pub answer_bytes: u64,
     /// What became of them.
     pub egress: Egress,
     /// Passes of the loop.
@@ -42,6 +54,10 @@ pub struct Counters {
     pub moved: u64,
     /// Participants that were forgotten, for whatever reason.
     pub left: u64,
+    /// HELLOs that wait for their turn.
+    pub hellos_waiting: u64,
+    /// Participants that were welcomed and have not spoken.
+    pub half_open: u64,
     /// Sessions in the table.
     pub sessions: u64,
     /// Participants in the table.
@@ -61,7 +77,52 @@ pub struct Egress {
     pub failed: u64,
 }
 
+/// One send the kernel refused: whose it was, and what it would have carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The tag it was sent with.
+    pub tag: u32,
+    /// Datagrams it carried.
+    pub datagrams: u32,
+    /// Their bytes.
+    pub bytes: u32,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
 impl Counters {
+    /// Nothing has happened.
+    pub const ZERO: Self = Self {
+        datagrams: 0,
+        bytes: 0,
+        trains: 0,
+        verdicts: [0; Verdict::COUNT],
+        frames: 0,
+        handshakes: 0,
+        control_faults: 0,
+        copies: 0,
+        control_sent: 0,
+        answers_sent: 0,
+        answer_bytes: 0,
+        egress: Egress { sent: 0, bytes: 0, busy: 0, failed: 0 },
+        cycles: 0,
+        overruns: 0,
+        starved: 0,
+        commands: 0,
+        notices_lost: 0,
+        joined: 0,
+        moved: 0,
+        left: 0,
+        hellos_waiting: 0,
+        half_open: 0,
+        sessions: 0,
+        participants: 0,
+    };
+
     /// Counts one datagram's verdict.
     #[inline]
     pub fn count(&mut self, verdict: Verdict) {
@@ -97,7 +158,7 @@ impl Counters {
     /// Whether every datagram that came in has a verdict, and every copy an outcome.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        self.datagrams == self.verdicts.iter().sum::<u64>()
+        self.datagrams == self.verdicts.iter().sum::<u64>() + self.hellos_waiting
             && self.copies == self.egress.sent + self.egress.busy + self.egress.failed
     }
 
@@ -113,12 +174,18 @@ impl Counters {
         }
     }
 
-    fn fields_mut(&mut self) -> [&mut u64; 18] {
+    fn fields_mut(&mut self) -> [&mut u64; 26] {
         [
             &mut self.datagrams,
             &mut self.bytes,
             &mut self.trains,
+            &mut self.frames,
+            &mut self.handshakes,
+            &mut self.control_faults,
             &mut self.copies,
+            &mut self.control_sent,
+            &mut self.answers_sent,
+            &mut self.answer_bytes,
             &mut self.egress.sent,
             &mut self.egress.bytes,
             &mut self.egress.busy,
@@ -131,6 +198,8 @@ impl Counters {
             &mut self.joined,
             &mut self.moved,
             &mut self.left,
+            &mut self.hellos_waiting,
+            &mut self.half_open,
             &mut self.sessions,
             &mut self.participants,
         ]

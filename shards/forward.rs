@@ -14,7 +14,7 @@
 //! Measured by `benches/forward.rs`; kept off the heap by `tests/no_alloc.rs`.
 
 use elara_core::limits::V0_FRAME_MIN;
-use elara_core::time::Instant;
+use elara_core::time::{Instant, UnixMillis};
 use elara_core::wire::Header;
 use elara_core::wire::header::Malformed;
 use elara_core::{Cidr, ClientAddr, NodeId, SessionId};
@@ -24,6 +24,7 @@ use crate::counters::Counters;
 use crate::io::{Io, Slice, Train};
 use crate::sessions::{Seat, Sessions};
 use crate::steer;
+use crate::v1::{Known, V1};
 use crate::verdict::Verdict;
 
 /// For whom wire v0 is open.
@@ -92,14 +93,18 @@ fn is_stun(datagram: &[u8]) -> bool {
 pub struct Forward<'a, I, T> {
     /// Where datagrams come from and go to.
     pub io: &'a mut I,
-    /// The tables.
+    /// The tables of wire v0.
     pub sessions: &'a mut Sessions,
+    /// Everything of wire v1.
+    pub(crate) v1: &'a mut V1,
     /// The counters.
     pub counters: &'a mut Counters,
     /// The fixed rules.
     pub rules: &'a Rules,
     /// The cycle's one clock reading.
     pub now: Instant,
+    /// What that is on the calendar.
+    pub calendar: UnixMillis,
     /// Who is told when a table changes.
     pub tell: T,
 }
@@ -118,7 +123,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     #[inline]
     pub fn handle_train(&mut self, train: &Train, wall: u64) -> Option<Train> {
         self.counters.trains += 1;
-        let mut familiar = None;
+        let (mut familiar, mut known) = (None, None);
         for (done, slice) in train.datagrams().enumerate() {
             if done > 0 && self.counters.copies >= wall {
                 return train.rest(done);
@@ -126,31 +131,44 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             self.counters.datagrams += 1;
             self.counters.bytes += slice.len() as u64;
             let verdict = if train.truncated {
-                Verdict::TooLong
+                Some(Verdict::TooLong)
             } else {
-                self.handle_datagram(&train.from, slice, &mut familiar)
+                self.handle_datagram(&train.from, slice, &mut familiar, &mut known)
             };
-            self.counters.count(verdict);
+            if let Some(verdict) = verdict {
+                self.counters.count(verdict);
+            }
         }
         None
     }
 
+    /// A datagram's verdict; `None` when that comes later, with its turn at the handshake desk.
     #[inline]
     fn handle_datagram(
         &mut self,
         from: &ClientAddr,
         slice: Slice,
         familiar: &mut Option<Familiar>,
+        known: &mut Option<Known>,
+    ) -> Option<Verdict> {
+        Some(match classify(self.io.bytes(slice)) {
+            Kind::V0 => self.handle_v0(from, slice, familiar),
+            Kind::V1 => return self.handle_v1(from, slice, known),
+            Kind::Stun => Verdict::StunClosed,
+            Kind::ChannelData => Verdict::TurnClosed,
+            Kind::Runt => Verdict::Runt,
+            Kind::Unrecognised => Verdict::Unrecognised,
+        })
+    }
+
+    #[inline]
+    fn handle_v0(
+        &mut self,
+        from: &ClientAddr,
+        slice: Slice,
+        familiar: &mut Option<Familiar>,
     ) -> Verdict {
         let datagram = self.io.bytes(slice);
-        match classify(datagram) {
-            Kind::V0 => {}
-            Kind::V1 => return Verdict::V1Closed,
-            Kind::Stun => return Verdict::StunClosed,
-            Kind::ChannelData => return Verdict::TurnClosed,
-            Kind::Runt => return Verdict::Runt,
-            Kind::Unrecognised => return Verdict::Unrecognised,
-        }
         if self.rules.v0.is_none() {
             return Verdict::V0Closed;
         }
@@ -195,6 +213,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         if steer::shard_of(session, self.rules.shards) != self.rules.index {
             return Err(Verdict::Stray);
         }
+        if self.v1.has_session(session) {
+            return Err(Verdict::OtherWire);
+        }
         let (counters, tell) = (&mut *self.counters, &mut self.tell);
         self.sessions.learn(session, node, *from, self.now, &mut |notice| {
             counters.notice(&notice);
@@ -211,7 +232,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         session.members[sender].seen = self.now;
         let (before, after) = session.members.split_at(sender);
         for member in before.iter().chain(&after[1..]) {
-            self.io.send(&member.addr, &[slice], 0);
+            self.io.send(&member.addr, &[slice], 0, 0);
         }
         let copies = session.members.len() as u64 - 1;
         self.counters.copies += copies;

@@ -7,10 +7,14 @@
 //! **The contract.** One cycle is: [`Io::enter`] once, [`Io::now`] once, [`Io::receive`] until `None`
 //! or until the budget is spent, any number of [`Io::send`]s, and around again. A [`Slice`] names
 //! received bytes and stays good until the next `enter`: sends read straight from the receive
-//! buffer, so nothing is copied in user space. No method allocates or blocks, except that `enter` waits.
+//! buffer, so nothing that came is copied in user space. What the shard made itself ([`Io::send_bytes`])
+//! is copied once, into memory of the back end's own. No method allocates or blocks, except that `enter`
+//! waits.
 
+mod arena;
 mod ledger;
 pub mod memory;
+mod refusals;
 pub mod syscall;
 pub mod uring;
 
@@ -18,10 +22,12 @@ use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 
 use elara_core::ClientAddr;
-use elara_core::time::Instant;
+use elara_core::time::{Instant, UnixMillis};
 
 use crate::counters::Egress;
 use crate::sys::wait::Bell;
+
+pub use crate::counters::Refusal;
 
 /// Which back end an operator asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,6 +169,10 @@ pub trait Io {
     /// The time. Monotonic; the origin is the back end's own.
     fn now(&mut self) -> Instant;
 
+    /// The wall clock. It may be set while the node runs, forwards or back. Read about once a second, never
+    /// for a datagram.
+    fn calendar(&mut self) -> UnixMillis;
+
     /// The next message that has arrived; `None` when there is no more for the moment.
     fn receive(&mut self) -> Option<Train>;
 
@@ -177,10 +187,26 @@ pub trait Io {
     /// otherwise the kernel cuts the bytes every `segment` bytes (GSO), and all slices but the last
     /// must be multiples of it. At most `limits::SEGMENTS_MAX` slices and datagrams. Never waits: what
     /// the kernel does not take at once is dropped and counted in [`Io::egress`]. Sends leave in the
-    /// order they were queued.
-    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16);
+    /// order they were queued. `tag` is below `limits::SEND_TAGS` and comes back with [`Io::refused`]
+    /// when the send is refused; 0 is nobody's, and never comes back.
+    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32);
 
-    /// What became of all sends so far. Settled after an [`Io::enter`].
+    /// Queues one datagram the shard made itself: copies `bytes`, at most `limits::V1_FRAME_MAX` of them,
+    /// and sends them to `to` as [`Io::send`] would, in order with the others, counted and tagged alike.
+    /// At most `limits::SEND_ARENA` bytes wait at a time: when there is no room, what is queued is handed
+    /// to the kernel first, and when that takes nothing at the moment, this send is refused as busy.
+    ///
+    /// # Panics
+    /// When `bytes` is longer than that.
+    fn send_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32);
+
+    /// The next send with a tag that the kernel refused, busy or failed, each told once. Complete when
+    /// [`Io::receive`] has answered `None` after an [`Io::enter`], and asked for every cycle: of more than
+    /// `limits::REFUSALS_MAX` that wait the later ones are lost here, and only [`Io::egress`] has them.
+    fn refused(&mut self) -> Option<Refusal>;
+
+    /// What became of all sends so far. Settled when [`Io::receive`] has answered `None` after an
+    /// [`Io::enter`].
     fn egress(&self) -> Egress;
 
     /// How often receiving stopped because every buffer was in use.

@@ -26,6 +26,7 @@ pub mod command;
 pub mod counters;
 pub mod forward;
 pub mod io;
+mod keyed;
 pub mod mailbox;
 pub mod sessions;
 pub mod shard;
@@ -33,6 +34,7 @@ pub mod socket;
 pub mod start;
 pub mod steer;
 pub mod sys;
+mod v1;
 pub mod verdict;
 
 pub use access::Access;

@@ -24,9 +24,9 @@ use elara_core::time::wheel::Wheel;
 use elara_core::time::{Instant, Span};
 use elara_core::{ClientAddr, NodeId, SessionId};
 use hashbrown::HashMap;
-use siphasher::sip::SipHasher13;
 
 use crate::command::{Notice, Why};
+use crate::keyed::Keyed;
 use crate::verdict::Verdict;
 
 /// How much the tables may hold.
@@ -73,18 +73,6 @@ pub struct Seat {
     pub session: u32,
     /// Its index among the members.
     pub member: u32,
-}
-
-/// Strangers choose what is hashed here, so the hash is keyed.
-#[derive(Clone, Copy, Debug)]
-struct Keyed(u64, u64);
-
-impl std::hash::BuildHasher for Keyed {
-    type Hasher = SipHasher13;
-
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0, self.1)
-    }
 }
 
 /// The tables.

@@ -5,7 +5,8 @@
 //!   2 now      the only clock read of the cycle
 //!   3 receive  trains, at most a budget: forward
 //!   4 mail     commands, at most a budget, while reports have room
-//!   5 timers   who has been silent too long
+//!   5 work     one handshake, deltas and marks, at most a budget
+//!   6 timers   who has been silent too long
 //! ```
 //! A shard owns its sessions, its counters and its back end; nothing outside can touch them. The same
 //! type is shipped, simulated and benchmarked.
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use elara_core::crypto::Secret;
 use elara_core::limits;
-use elara_core::time::{Instant, Span};
+use elara_core::time::{Instant, Span, UnixMillis};
 
 use crate::access::Access;
 use crate::command::{Command, Notice, ParticipantView, Report, SessionLine, SessionView};
@@ -24,6 +25,7 @@ use crate::forward::{Forward, Rules};
 use crate::io::{Io, Wait};
 use crate::mailbox::{Receiver, Sender};
 use crate::sessions::{Bounds, Sessions};
+use crate::v1::V1;
 
 pub use crate::forward::V0Policy;
 
@@ -49,6 +51,9 @@ pub struct ShardConfig {
     pub seed: Secret<32>,
 }
 
+/// Where the pages of v1 sessions begin, in a listing.
+const V1_PAGES: u32 = 1 << 31;
+
 /// Cycles a shard that is told to stop still makes for what is under way.
 const LAST_CYCLES: usize = 4;
 
@@ -66,10 +71,13 @@ pub struct Shard<I> {
     io: I,
     rules: Rules,
     sessions: Sessions,
+    v1: V1,
     counters: Counters,
     commands: Receiver<Command>,
     gazette: Gazette,
     now: Instant,
+    /// The wall clock as it was last read, and when that was.
+    calendar: (UnixMillis, Instant),
     /// The last cycle left datagrams behind.
     backlog: bool,
 }
@@ -90,14 +98,19 @@ impl<I: Io> Shard<I> {
             peers: config.max_peers,
             per_ip: config.v0.as_ref().map_or(0, |v0| v0.per_ip),
         };
+        let calendar = (io.calendar(), now);
+        let ShardConfig { max_peers, hash_keys, v1: access, seed, .. } = &config;
+        let v1 = V1::new(access.clone(), *max_peers, *hash_keys, seed, now);
         Self {
             io,
             sessions: Sessions::new(bounds, config.hash_keys, now),
+            v1,
             rules: Rules { index: config.index, shards: config.shards, v0: config.v0 },
             counters: Counters::default(),
             commands,
             gazette: Gazette { reports, lost: 0, unsaid: 0 },
             now,
+            calendar,
             backlog: false,
         }
     }
@@ -120,10 +133,15 @@ impl<I: Io> Shard<I> {
         self.io.enter(wait)?;
         self.commands.rouse();
         self.now = self.io.now();
+        self.read_calendar();
+        while let Some(refusal) = self.io.refused() {
+            self.v1.refused(&refusal);
+        }
         self.counters.cycles += 1;
         self.receive();
         self.gazette.catch_up();
         let flow = self.read_mail();
+        self.work();
         self.expire();
         if flow == Flow::Stop {
             self.settle()?;
@@ -146,8 +164,10 @@ impl<I: Io> Shard<I> {
             egress: self.io.egress(),
             starved: self.io.starved(),
             notices_lost: self.gazette.lost,
-            sessions: self.sessions.len() as u64,
-            participants: self.sessions.participants() as u64,
+            hellos_waiting: self.v1.waiting() as u64,
+            half_open: self.v1.half_open() as u64,
+            sessions: (self.sessions.len() + self.v1.sessions()) as u64,
+            participants: (self.sessions.participants() + self.v1.members()) as u64,
             ..self.counters
         }
     }
@@ -163,21 +183,49 @@ impl<I: Io> Shard<I> {
                 Wait::No
             };
         }
-        self.sessions.next_expiry().map_or(Wait::Forever, Wait::Until)
+        let due = [self.sessions.next_expiry(), self.v1.next_due(self.now)];
+        match due.into_iter().flatten().min() {
+            Some(due) if due <= self.now => Wait::No,
+            Some(due) => Wait::Until(due),
+            None => Wait::Forever,
+        }
     }
 
-    fn receive(&mut self) {
+    /// What a datagram, or a moment without one, is handled with.
+    fn forward(&mut self) -> Forward<'_, I, impl FnMut(Notice)> {
+        let (read, at) = self.calendar;
         let gazette = &mut self.gazette;
-        let mut forward = Forward {
+        Forward {
             io: &mut self.io,
             sessions: &mut self.sessions,
+            v1: &mut self.v1,
             counters: &mut self.counters,
             rules: &self.rules,
             now: self.now,
+            calendar: UnixMillis(read.0 + self.now.since(at).as_nanos() / 1_000_000),
             tell: |notice| gazette.tell(notice),
-        };
+        }
+    }
+
+    /// Reads the wall clock when the last reading has grown old. Only tokens and cookies need it.
+    fn read_calendar(&mut self) {
+        if self.v1.is_open() && self.now.since(self.calendar.1) >= limits::CALENDAR_EVERY {
+            self.calendar = (self.io.calendar(), self.now);
+        }
+    }
+
+    /// What wire v1 does besides forwarding.
+    fn work(&mut self) {
+        let mut forward = self.forward();
+        forward.serve_desk();
+        forward.do_chores();
+        forward.sweep();
+    }
+
+    fn receive(&mut self) {
         let mut budget = limits::CYCLE_TRAINS_MAX;
-        let wall = forward.counters.copies + limits::CYCLE_SENDS_MAX as u64;
+        let wall = self.counters.copies + limits::CYCLE_SENDS_MAX as u64;
+        let mut forward = self.forward();
         while budget > 0 && forward.counters.copies < wall {
             let Some(train) = forward.io.receive() else { break };
             if let Some(rest) = forward.handle_train(&train, wall) {
@@ -185,6 +233,7 @@ impl<I: Io> Shard<I> {
             }
             budget -= 1;
         }
+        drop(forward);
         self.backlog = budget == 0 || self.counters.copies >= wall;
         self.counters.overruns += u64::from(self.backlog);
     }
@@ -201,8 +250,13 @@ impl<I: Io> Shard<I> {
                 Command::Counters { ticket } => {
                     Report::Counters { ticket, counters: Box::new(self.counters()) }
                 }
-                Command::Access(_) => continue,
-                Command::Kick { ticket, .. } => Report::Kicked { ticket, found: false },
+                Command::Access(access) => {
+                    self.v1.set_access(access);
+                    continue;
+                }
+                Command::Kick { ticket, session, node } => {
+                    Report::Kicked { ticket, found: self.forward().kick(session, node) }
+                }
                 Command::Session { ticket, session } => {
                     let view = self.sessions.find(session).map(|session| SessionView {
                         session: session.id,
@@ -215,21 +269,15 @@ impl<I: Io> Shard<I> {
                                 node: member.node,
                                 addr: member.addr,
                                 silent: self.now.since(member.seen),
+                                sent: 0,
+                                lost: 0,
                             })
                             .collect(),
                     });
+                    let view = view.or_else(|| self.v1.view(session, self.now));
                     Report::Session { ticket, view }
                 }
-                Command::Sessions { ticket, from } => {
-                    let (sessions, next) = self.sessions.page(from, limits::PAGE_SESSIONS_MAX);
-                    let page = sessions
-                        .map(|session| SessionLine {
-                            session: session.id,
-                            participants: session.members.len() as u32,
-                        })
-                        .collect();
-                    Report::Sessions { ticket, page, next }
-                }
+                Command::Sessions { ticket, from } => self.page(ticket, from),
             };
             // There was room a moment ago, and this shard is the only writer.
             let answered = self.gazette.reports.post(report);
@@ -238,7 +286,29 @@ impl<I: Io> Shard<I> {
         Flow::Continue
     }
 
+    /// One page of the sessions: those of v0 first, then those of v1.
+    fn page(&self, ticket: u64, from: u32) -> Report {
+        if from < V1_PAGES {
+            let (sessions, next) = self.sessions.page(from, limits::PAGE_SESSIONS_MAX);
+            let page = sessions.map(|session| SessionLine {
+                session: session.id,
+                participants: session.members.len() as u32,
+            });
+            let then = (self.v1.sessions() > 0).then_some(V1_PAGES);
+            return Report::Sessions { ticket, page: page.collect(), next: next.or(then) };
+        }
+        let (sessions, next) = self.v1.page(from - V1_PAGES, limits::PAGE_SESSIONS_MAX);
+        let next = next.map(|next| next + V1_PAGES);
+        Report::Sessions { ticket, page: sessions.collect(), next }
+    }
+
     fn expire(&mut self) {
+        let mut forward = self.forward();
+        let mut budget = limits::CYCLE_EXPIRIES_MAX;
+        while budget > 0 && forward.expire_v1() {
+            budget -= 1;
+        }
+        drop(forward);
         let (gazette, counters) = (&mut self.gazette, &mut self.counters);
         let mut tell = |notice: Notice| {
             counters.notice(&notice);
@@ -259,6 +329,7 @@ impl<I: Io> Shard<I> {
                 break;
             }
         }
+        self.forward().close_desk();
         self.io.enter(Wait::No)
     }
 }

@@ -37,6 +37,15 @@ verdicts! {
     /// Taken in, but nobody else is in the session to hear it.
     Alone = "alone": "taken in, but nobody else is in the session",
 
+    /// Taken in, but nobody else in its session asked for it.
+    Unwanted = "unwanted": "taken in, but nobody else in its session asked for it",
+    /// Opened: its messages are for the relay.
+    Control = "control": "messages to the relay itself",
+    /// A HELLO that was answered with WELCOME.
+    Welcomed = "welcomed": "a HELLO that was answered with WELCOME",
+    /// A HELLO that came again, and was answered with the same WELCOME.
+    WelcomedAgain = "welcomed_again": "a HELLO that came again, and was answered with the same WELCOME",
+
     // What it is could not be said, or nothing here serves it.
     /// Shorter than any frame.
     Runt = "runt": "shorter than any frame",
@@ -46,8 +55,8 @@ verdicts! {
     Unrecognised = "unrecognised": "its first bytes belong to no protocol on this port",
     /// Wire v0 from an address that v0 is not open for.
     V0Closed = "v0_closed": "wire v0 is not open for its source address",
-    /// Wire v1, which this node does not serve.
-    V1Closed = "v1_closed": "wire v1 is not served here",
+    /// Wire v1, and the node has no relay key.
+    V1Closed = "v1_closed": "wire v1 is not served here: the node has no relay key",
     /// STUN, which this node does not serve.
     StunClosed = "stun_closed": "STUN is not served here",
     /// TURN ChannelData, which this node does not serve.
@@ -58,8 +67,64 @@ verdicts! {
     BadHeaderLength = "bad_header_length": "its header length cannot be true",
     /// The class byte names no class.
     BadClass = "bad_class": "it names no known class",
+    /// Its suite is none, or not that of its sender's connection.
+    BadSuite = "bad_suite": "its cipher suite is unknown, or not that of its connection",
+    /// A flag is set that v1 forbids.
+    BadFlags = "bad_flags": "it sets a flag that v1 forbids",
+    /// Its TLVs are not STREAM, STATE or both, or say what cannot be.
+    BadExtension = "bad_extension": "its extensions are not what v1 allows",
+    /// A bundle whose parts do not fit it, or of several senders.
+    BadBundle = "bad_bundle": "a bundle whose frames do not belong together",
     /// Its session id reads like STUN; such ids are never issued.
     ReservedSession = "reserved_session": "its session id is reserved",
+
+    // A HELLO that leads nowhere.
+    /// Of class handshake, and no HELLO.
+    BadHello = "bad_hello": "a handshake that is no HELLO",
+    /// Its sender does not know the relay's public key.
+    BadMac1 = "bad_mac1": "a HELLO from someone without this relay's public key",
+    /// Too many from its neighbourhood, or in all.
+    HelloLimited = "hello_limited": "too many HELLOs from its part of the network",
+    /// Without a good cookie, while the relay is loaded: answered with RETRY.
+    HelloRetried = "hello_retried": "a HELLO that was asked for a cookie first",
+    /// There is no time for it, or no room: answered with BUSY.
+    HelloBusy = "hello_busy": "a HELLO that was told to come back later",
+    /// It was not sealed for this relay.
+    BadNoise = "bad_noise": "a HELLO that was not sealed for this relay",
+    /// Its time is not above that of the last one accepted.
+    HelloReplayed = "hello_replayed": "an old HELLO again",
+    /// Its sender, or the bearer token it shows, is banned.
+    Banned = "banned": "its sender is banned",
+    /// The token does not let it in.
+    BadToken = "bad_token": "a token that does not open this session, or not any more",
+    /// The bearer token belongs to who showed it first.
+    BearerTaken = "bearer_taken": "a bearer token that someone else has used",
+    /// The static key is not certified by the identity, or not any more.
+    BadCertificate = "bad_certificate": "a static key that its identity has not signed, or not for today",
+    /// The node it names is not its identity's.
+    NodeMismatch = "node_mismatch": "a node id that is not its identity's",
+    /// Another identity with the same node id is here.
+    NodeTaken = "node_taken": "a node id that another identity has here",
+    /// Its session is one of the other wire version.
+    OtherWire = "other_wire": "its session speaks the other wire version",
+
+    // A v1 frame that proves nothing.
+    /// Nobody in that session is called so.
+    UnknownParticipant = "unknown_participant": "from nobody who is known here",
+    /// Its sender has no such connection.
+    NoConnection = "no_connection": "its sender has no such connection, or not any more",
+    /// Its number has been seen.
+    Replayed = "replayed": "a frame that has been seen",
+    /// Its number is older than the window remembers.
+    TooOld = "too_old": "a frame older than the window remembers",
+    /// Its tag is not its sender's.
+    BadTag = "bad_tag": "forged or damaged: its tag is not its sender's",
+    /// Its token does not allow its class.
+    Forbidden = "forbidden": "its sender's token does not allow this class",
+    /// Its STATE names another's keys.
+    ForeignInst = "foreign_inst": "its state names the keys of another connection",
+    /// Faster than its token allows.
+    OverRate = "over_rate": "faster than its sender's token allows",
 
     // The frame is sound, but not here or not now.
     /// Its session belongs to another shard.
@@ -78,7 +143,15 @@ impl Verdict {
     /// Whether the datagram was refused.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
-        !matches!(self, Self::Forwarded | Self::Alone)
+        !matches!(
+            self,
+            Self::Forwarded
+                | Self::Alone
+                | Self::Unwanted
+                | Self::Control
+                | Self::Welcomed
+                | Self::WelcomedAgain
+        )
     }
 }
 

@@ -6,6 +6,7 @@ mod keygen;
 mod say;
 mod serve;
 mod signals;
+mod status;
 mod time;
 mod token;
 
@@ -32,6 +33,8 @@ enum Command {
     Serve(serve::Serve),
     /// Watch a relay at work: two hundred people talk for a few seconds
     Demo(demo::Demo),
+    /// Ask the relay of this machine how it is
+    Status(status::Status),
     /// Make a key: a relay's, an issuer's, a node's
     Keygen(keygen::Keygen),
     /// Say who may enter a session, and read what others said
@@ -42,6 +45,7 @@ const EXAMPLE: &str = "\
 Examples:
   elara demo                                  two hundred people talk for a few seconds
   elara serve --dev --listen 127.0.0.1:7840   a relay for this machine, to try things with
+  elara status                                how the relay of this machine is
   elara keygen issuer                         a key that says who may enter, in issuer.key
   elara token mint --issuer issuer.key --session 5e55101700000001
                                               a token that lets its first holder in for an hour";
@@ -78,6 +82,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Status(status) => status.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Token(token) => token.run(),
     };

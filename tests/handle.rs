@@ -5,10 +5,12 @@ mod support;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use elara_core::crypto::{ExchangeKey, Identity};
 use elara_core::{NodeId, SessionId};
+use elara_runtime::keys::OsRandom;
 use elara_runtime::{
-    Compat, Counters, HandleError, Heard, Node, NodeConfig, NodeError, NodeHandle, Notice,
-    V0Compat, Verdict,
+    Compat, ConfigError, Counters, HandleError, Heard, Node, NodeConfig, NodeError, NodeHandle,
+    Notice, V0Compat, V1Config, Verdict,
 };
 use support::caller::{Caller, PATIENCE, converse, until};
 use tokio::task::JoinHandle;
@@ -194,6 +196,38 @@ async fn a_node_closed_to_v0_refuses_it_and_counts() {
     Caller::new(node.addr, 7, 1).say("hello?");
     let total = node.total_when(|total| total.datagrams == 1).await;
     assert_eq!((total.of(Verdict::V0Closed), total.sessions), (1, 0));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_enter_can_be_said_anew_while_it_runs() {
+    let node = start(|_| {}).await;
+    let handle = node.handle.clone();
+    let nobody = V1Config::default();
+    assert_eq!(handle.replace_access(&nobody).await, Ok(()), "closed before and after");
+    let issuer = *Identity::generate(&mut OsRandom).public();
+    let open = V1Config {
+        relay_keys: vec![ExchangeKey::generate(&mut OsRandom)],
+        issuers: vec![(1, issuer)],
+        ..V1Config::default()
+    };
+    assert_eq!(handle.replace_access(&open).await, Ok(()));
+    let refused = |error| Err(HandleError::Config(error));
+    let keyless = V1Config { relay_keys: vec![], ..open.clone() };
+    assert_eq!(handle.replace_access(&keyless).await, refused(ConfigError::NoRelayKey));
+    assert_eq!(handle.replace_access(&nobody).await, refused(ConfigError::V1Closes));
+    assert!(
+        node.total().await.commands >= 4,
+        "each shard was told, and was asked whether it knows"
+    );
+    node.stop().await;
+    assert_eq!(handle.replace_access(&open).await, Err(HandleError::Stopped));
+}
+
+#[tokio::test]
+async fn whoever_is_not_there_cannot_be_sent_away() {
+    let node = start(|_| {}).await;
+    assert_eq!(node.handle.kick(SessionId(7), NodeId(1)).await, Ok(false));
     node.stop().await;
 }
 

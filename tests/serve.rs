@@ -5,21 +5,25 @@ mod support;
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use support::caller::{Caller, converse};
 use support::process::{Ended, Process};
 
-/// A relay on a free port of this machine.
+/// A relay on a free port of this machine, and no other.
+const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--admin", "off"];
+
 fn serve(flags: &[&str]) -> Process {
-    Process::start(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat())
+    Process::start(&[&SERVE[..], flags].concat())
 }
 
-/// Ends a relay with a signal; its last words.
+/// Ends a relay with a signal; its last words, from `stopped by` on.
 fn stop(process: Process, signal: &str) -> Vec<String> {
     process.signal(signal);
-    let Ended { status, lines, stderr } = process.end();
+    let Ended { status, mut lines, stderr } = process.end();
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
-    lines
+    let last = lines.iter().position(|line| line.starts_with("stopped by ")).unwrap();
+    lines.split_off(last)
 }
 
 /// What a command that cannot be done says about it, in one line, with status 2.
@@ -61,7 +65,7 @@ fn it_says_what_runs_one_fact_a_line_and_in_plain_text() {
     assert!(relay.line().starts_with("2 shards on cpus "));
     let open = relay.line();
     assert!(open.starts_with("open: nothing, so nothing will be relayed"), "{open}");
-    assert!(open.contains("--dev") && open.contains("[compat] v0"), "{open}");
+    assert!(["--dev", "[v1]", "[compat] v0"].iter().all(|way| open.contains(way)), "{open}");
     let last = stop(relay, "TERM");
     assert!(last[0].starts_with("stopped by SIGTERM after "), "{last:?}");
     assert_eq!(last[1], "datagrams in: 0 (forwarded 0, alone 0, refused 0)");
@@ -76,6 +80,7 @@ fn two_participants_hear_each_other_on_every_back_end() {
         let io_line = if io == "uring" { "io: io_uring" } else { "io: system calls" };
         assert_eq!(relay.line(), io_line);
         relay.line();
+        assert!(relay.line().starts_with("open: wire v1 for whoever has a token of issuer "));
         assert_eq!(relay.line(), "open: wire v0 for this machine only (127.0.0.0/8, ::1/128)");
         converse(&Caller::new(addr, 7, 1), &Caller::new(addr, 7, 2));
         let last = stop(relay, "INT");
@@ -112,14 +117,12 @@ fn auto_takes_io_uring_where_there_is_one() {
 
 #[test]
 fn auto_falls_back_where_io_uring_is_forbidden_and_says_why() {
-    let mut relay = Process::start_without_uring(&["serve", "--listen", "127.0.0.1:0", "--dev"]);
+    let mut relay = Process::start_without_uring(&[&SERVE[..], &["--dev"]].concat());
     let addr = relay.listening_on();
     let io = relay.line();
     let why = "io: system calls, because io_uring is not available: ";
     assert!(io.starts_with(why) && io.len() > why.len(), "{io}");
     converse(&Caller::new(addr, 7, 1), &Caller::new(addr, 7, 2));
-    relay.line();
-    relay.line();
     let last = stop(relay, "TERM");
     assert_eq!(last[1], "datagrams in: 3 (forwarded 2, alone 1, refused 0)");
 }
@@ -213,6 +216,33 @@ fn a_bad_file_is_named_with_its_line_and_a_way_out() {
     }
     let missing = refused(&["serve", "--config", "no-such-file.toml"]);
     assert!(missing.starts_with("elara: cannot read no-such-file.toml: "), "{missing}");
+}
+
+/// A shard opens a last descriptor on its own thread, once all else is well. With one descriptor too few
+/// for that, the node starts and loses the shard.
+#[test]
+fn a_relay_that_loses_a_shard_ends_with_status_one() {
+    for io in ["syscall", "uring"] {
+        let lost = (4..64).find_map(|descriptors| {
+            let limited = format!("ulimit -n {descriptors}; exec \"$@\"");
+            let mut command = Command::new("sh");
+            command.args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_elara")]).args(SERVE);
+            command.args(["--shards", "1", "--io", io]).env_remove("RUST_LOG");
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let relay = Process::spawn(&mut command);
+            assert_eq!(
+                relay.line_or_end(),
+                None,
+                "it lacks nothing with {descriptors} descriptors"
+            );
+            let ended = relay.end();
+            ended.stderr.contains("shard 0 failed").then_some(ended)
+        });
+        let Ended { status, stderr, .. } = lost.unwrap();
+        assert_eq!(status.code(), Some(1), "{stderr}");
+        let last = stderr.lines().last().unwrap();
+        assert!(last.starts_with("elara: shard 0 failed, so the node has ended: "), "{stderr}");
+    }
 }
 
 #[test]

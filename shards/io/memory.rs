@@ -21,9 +21,9 @@ mod queue;
 use elara_core::ClientAddr;
 use elara_core::limits;
 use elara_core::random::{Random, Seeded};
-use elara_core::time::Instant;
+use elara_core::time::{Instant, UnixMillis};
 
-use super::{Io, Slice, Train, Wait};
+use super::{Io, Refusal, Slice, Train, Wait};
 use crate::counters::Egress;
 
 pub use mischief::Mischief;
@@ -66,9 +66,14 @@ impl Default for Capacity {
     }
 }
 
+/// What the calendar of a new [`Memory`] says at [`Instant::ZERO`]: 15 January 2027.
+const CALENDAR: UnixMillis = UnixMillis(1_800_000_000_000);
+
 /// A socket that is only memory.
 pub struct Memory {
     now: Instant,
+    /// What the calendar said, and when.
+    calendar: (UnixMillis, Instant),
     asked: Wait,
     queue: Queue,
     pool: Pool,
@@ -89,6 +94,7 @@ impl Memory {
     pub fn new(capacity: Capacity, seed: u64, now: Instant) -> Self {
         Self {
             now,
+            calendar: (CALENDAR, Instant::ZERO),
             asked: Wait::No,
             queue: Queue::new(capacity.queue_datagrams, capacity.queue_bytes),
             pool: Pool::new(capacity.buffers, capacity.buffer_bytes),
@@ -108,6 +114,11 @@ impl Memory {
     pub fn set_now(&mut self, now: Instant) {
         assert!(now >= self.now, "the clock of a back end never goes back");
         self.now = now;
+    }
+
+    /// Sets the calendar: it says `moment` at the present, and goes on with the clock.
+    pub const fn set_calendar(&mut self, moment: UnixMillis) {
+        self.calendar = (moment, self.now);
     }
 
     /// How unkind to be from here on.
@@ -211,6 +222,11 @@ impl Io for Memory {
         self.now
     }
 
+    fn calendar(&mut self) -> UnixMillis {
+        let (moment, then) = self.calendar;
+        UnixMillis(moment.0 + self.now.since(then).as_nanos() / 1_000_000)
+    }
+
     fn receive(&mut self) -> Option<Train> {
         self.pool.hand()
     }
@@ -223,12 +239,25 @@ impl Io for Memory {
         self.pool.bytes(slice)
     }
 
-    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16) {
-        if !self.outbox.push(to, slices, segment) {
+    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        if !self.outbox.push(to, slices, segment, tag) {
             self.settle();
-            let queued = self.outbox.push(to, slices, segment);
+            let queued = self.outbox.push(to, slices, segment, tag);
             assert!(queued, "one send has more slices than a whole queue of sends");
         }
+    }
+
+    fn send_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) {
+        assert!(bytes.len() <= limits::V1_FRAME_MAX, "a shard makes no frame that long");
+        if !self.outbox.push_bytes(to, bytes, tag) {
+            self.settle();
+            let queued = self.outbox.push_bytes(to, bytes, tag);
+            assert!(queued, "one frame fits an empty queue");
+        }
+    }
+
+    fn refused(&mut self) -> Option<Refusal> {
+        self.outbox.refused()
     }
 
     fn egress(&self) -> Egress {

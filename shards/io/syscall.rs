@@ -8,13 +8,14 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
 use elara_core::ClientAddr;
-use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX};
-use elara_core::time::{Instant, Span};
+use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_ARENA, V1_FRAME_MAX};
+use elara_core::time::{Instant, Span, UnixMillis};
 
-use super::ledger::{Ledger, datagrams};
-use super::{Io, Slice, Train, Wait, is_lasting};
+use super::arena::Arena;
+use super::ledger::{Ledger, weigh};
+use super::{Io, Refusal, Slice, Train, Wait, is_lasting};
 use crate::counters::Egress;
-use crate::sys::cpu::monotonic;
+use crate::sys::cpu;
 use crate::sys::message::Family;
 use crate::sys::mmsg::{RecvBatch, SendBatch};
 use crate::sys::wait::{Bell, Poll};
@@ -25,6 +26,11 @@ const BUFFER: usize = 65_536;
 const RECEIVE_BATCH: usize = 8;
 /// Messages per sendmmsg.
 const SEND_BATCH: usize = 64;
+/// Slices in all of them together: a batch of single frames, or a few sends of very many slices.
+const SEND_SLICES: usize = 2 * if SEND_BATCH > SEGMENTS_MAX { SEND_BATCH } else { SEGMENTS_MAX };
+
+// The arena is emptied with every batch, so the batch is full first.
+const _: () = assert!(SEND_BATCH * V1_FRAME_MAX <= SEND_ARENA);
 
 const SOCKET: u64 = 0;
 const BELL: u64 = 1;
@@ -45,6 +51,8 @@ pub struct Syscall {
     outbox: SendBatch,
     queued: Vec<Queued>,
     slices: Vec<Slice>,
+    /// What queued sends carry that never was in the inbox.
+    arena: Arena,
     ledger: Ledger,
     now: Instant,
 }
@@ -55,6 +63,7 @@ struct Queued {
     /// Where in `slices` its slices end; they begin where the one before ends.
     end: usize,
     segment: u16,
+    send: Refusal,
 }
 
 impl Syscall {
@@ -77,11 +86,12 @@ impl Syscall {
             filled: 0,
             rest: None,
             broken: None,
-            outbox: SendBatch::new(SEND_BATCH, SEND_BATCH.max(SEGMENTS_MAX) * 2, family),
+            outbox: SendBatch::new(SEND_BATCH, SEND_SLICES, family),
             queued: Vec::with_capacity(SEND_BATCH),
-            slices: Vec::with_capacity(SEND_BATCH.max(SEGMENTS_MAX) * 2),
-            ledger: Ledger::default(),
-            now: monotonic(),
+            slices: Vec::with_capacity(SEND_SLICES),
+            arena: Arena::new(),
+            ledger: Ledger::new(),
+            now: cpu::monotonic(),
         })
     }
 
@@ -96,24 +106,35 @@ impl Syscall {
             return;
         }
         let mut sending = self.outbox.begin();
-        let (mut first, mut offered) = (0, 0);
+        let mut first = 0;
         for queued in &self.queued {
             let slices = &self.slices[first..queued.end];
             first = queued.end;
-            let bytes = slices.iter().map(|slice| slice_of(&self.inbox, *slice));
-            if sending.push(Some(&queued.to), bytes, queued.segment) {
-                offered += slices.iter().map(Slice::len).sum::<usize>() as u64;
-            }
+            let bytes = slices.iter().map(|slice| match self.arena.bytes(*slice) {
+                Some(own) => own,
+                None => slice_of(&self.inbox, *slice),
+            });
+            let pushed = sending.push(Some(&queued.to), bytes, queued.segment);
+            assert!(pushed, "a batch has room for a whole queue");
         }
-        let egress = sending.flush(self.socket.as_fd());
-        if egress.busy + egress.failed > 0 {
-            // Bytes are booked with the first refusal; datagrams under their reason.
-            let bytes = offered - egress.bytes;
-            self.ledger.refuse(egress.busy, bytes, true);
-            self.ledger.refuse(egress.failed, 0, false);
-        }
+        sending.flush_telling(self.socket.as_fd(), |message, busy| {
+            self.ledger.refuse(self.queued[message].send, busy);
+        });
         self.queued.clear();
         self.slices.clear();
+        self.arena.clear();
+    }
+
+    /// Makes room in the queue for one more send of so many slices.
+    #[inline]
+    fn make_room(&mut self, slices: usize) {
+        if self.queued.len() == SEND_BATCH || self.slices.len() + slices > SEND_SLICES {
+            self.flush();
+        }
+    }
+
+    fn queue(&mut self, to: &ClientAddr, segment: u16, send: Refusal) {
+        self.queued.push(Queued { to: *to, end: self.slices.len(), segment, send });
     }
 }
 
@@ -153,8 +174,12 @@ impl Io for Syscall {
     }
 
     fn now(&mut self) -> Instant {
-        self.now = monotonic();
+        self.now = cpu::monotonic();
         self.now
+    }
+
+    fn calendar(&mut self) -> UnixMillis {
+        cpu::calendar()
     }
 
     #[inline]
@@ -198,21 +223,32 @@ impl Io for Syscall {
     }
 
     #[inline]
-    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16) {
-        let bytes: usize = slices.iter().map(Slice::len).sum();
-        let count = datagrams(bytes, segment);
-        self.ledger.queue(count, bytes as u64);
-        if slices.len() > SEGMENTS_MAX {
-            self.ledger.refuse(count, bytes as u64, false);
+    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        let send = weigh(slices.iter().map(Slice::len).sum(), segment, tag);
+        self.ledger.queue(&send);
+        if slices.len().max(send.datagrams as usize) > SEGMENTS_MAX {
+            self.ledger.refuse(send, false);
             return;
         }
-        if self.queued.len() == SEND_BATCH
-            || self.slices.len() + slices.len() > self.slices.capacity()
-        {
-            self.flush();
-        }
+        self.make_room(slices.len());
         self.slices.extend_from_slice(slices);
-        self.queued.push(Queued { to: *to, end: self.slices.len(), segment });
+        self.queue(to, segment, send);
+    }
+
+    #[inline]
+    fn send_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) {
+        assert!(bytes.len() <= V1_FRAME_MAX, "a shard makes no frame that long");
+        let send = weigh(bytes.len(), 0, tag);
+        self.ledger.queue(&send);
+        self.make_room(1);
+        let slice = self.arena.keep(bytes).expect("the arena holds a batch of the longest frames");
+        self.slices.push(slice);
+        self.queue(to, 0, send);
+    }
+
+    #[inline]
+    fn refused(&mut self) -> Option<Refusal> {
+        self.ledger.refused()
     }
 
     fn egress(&self) -> Egress {

@@ -10,13 +10,13 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
 use elara_core::ClientAddr;
-use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE};
-use elara_core::time::Instant;
+use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE, V1_FRAME_MAX};
+use elara_core::time::{Instant, UnixMillis};
 
-use super::ledger::{Ledger, datagrams};
-use super::{Io, Slice, Train, Wait, is_lasting};
+use super::ledger::{Ledger, weigh};
+use super::{Io, Refusal, Slice, Train, Wait, is_lasting};
 use crate::counters::Egress;
-use crate::sys::cpu::monotonic;
+use crate::sys::cpu;
 use crate::sys::message::Family;
 use crate::sys::ring::{Completion, Ring};
 use crate::sys::wait::Bell;
@@ -53,10 +53,10 @@ impl Uring {
             held: Vec::with_capacity(RECEIVE_BUFFERS),
             rest: None,
             broken: None,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(),
             starved: 0,
             ended: false,
-            now: monotonic(),
+            now: cpu::monotonic(),
             socket,
         })
     }
@@ -108,8 +108,12 @@ impl Io for Uring {
     }
 
     fn now(&mut self) -> Instant {
-        self.now = monotonic();
+        self.now = cpu::monotonic();
         self.now
+    }
+
+    fn calendar(&mut self) -> UnixMillis {
+        cpu::calendar()
     }
 
     #[inline]
@@ -132,9 +136,7 @@ impl Io for Uring {
                     self.broken = error.map(io::Error::from_raw_os_error).filter(is_lasting);
                 }
                 Some(Completion::Woken) => {}
-                Some(Completion::Refused { datagrams, bytes, busy }) => {
-                    self.ledger.refuse(u64::from(datagrams), u64::from(bytes), busy);
-                }
+                Some(Completion::Refused { send, busy }) => self.ledger.refuse(send, busy),
                 None => {
                     if !self.ring.has_more() {
                         return None;
@@ -161,15 +163,29 @@ impl Io for Uring {
     }
 
     #[inline]
-    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16) {
-        let bytes: usize = slices.iter().map(Slice::len).sum();
-        let count = datagrams(bytes, segment);
-        self.ledger.queue(count, bytes as u64);
+    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        let send = weigh(slices.iter().map(Slice::len).sum(), segment, tag);
+        self.ledger.queue(&send);
         let parts = slices.iter().map(|slice| (slice.buffer, slice.start, slice.len));
-        let possible = slices.len() <= SEGMENTS_MAX;
-        if !possible || !self.ring.send(to, parts, segment) {
-            self.ledger.refuse(count, bytes as u64, possible);
+        let possible = slices.len().max(send.datagrams as usize) <= SEGMENTS_MAX;
+        if !possible || !self.ring.send(to, parts, segment, tag) {
+            self.ledger.refuse(send, possible);
         }
+    }
+
+    #[inline]
+    fn send_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) {
+        assert!(bytes.len() <= V1_FRAME_MAX, "a shard makes no frame that long");
+        let send = weigh(bytes.len(), 0, tag);
+        self.ledger.queue(&send);
+        if !self.ring.send_bytes(to, bytes, tag) {
+            self.ledger.refuse(send, true);
+        }
+    }
+
+    #[inline]
+    fn refused(&mut self) -> Option<Refusal> {
+        self.ledger.refused()
     }
 
     fn egress(&self) -> Egress {

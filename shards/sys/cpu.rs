@@ -3,12 +3,19 @@
 use std::io;
 use std::mem::{self, MaybeUninit};
 
-use elara_core::time::Instant;
+use elara_core::time::{Instant, UnixMillis};
 
 /// CLOCK_MONOTONIC, the clock every shard of a node shares.
 #[must_use]
 pub fn monotonic() -> Instant {
     Instant::from_nanos(clock(libc::CLOCK_MONOTONIC).unwrap_or(0))
+}
+
+/// CLOCK_REALTIME: the wall clock, which may be set at any time, forwards or back. 1970 when it cannot be
+/// read, or stands before that.
+#[must_use]
+pub fn calendar() -> UnixMillis {
+    UnixMillis(clock(libc::CLOCK_REALTIME).unwrap_or(0) / 1_000_000)
 }
 
 /// User and system time a process has used so far, all its threads together, in nanoseconds.
@@ -96,6 +103,12 @@ pub fn set_timer_slack(nanos: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_calendar_stands_in_this_century() {
+        let now = calendar().seconds();
+        assert!((1_700_000_000..4_100_000_000).contains(&now), "{now}");
+    }
 
     #[test]
     fn our_own_cpu_time_can_be_read_by_pid() {

@@ -239,6 +239,16 @@ impl<'bytes> Sending<'_, 'bytes> {
 
     /// Sends everything, never waiting: what the socket does not take at once is dropped and counted.
     pub fn flush(self, socket: BorrowedFd<'_>) -> Egress {
+        self.flush_telling(socket, |_, _| {})
+    }
+
+    /// [`Sending::flush`], which also tells which messages were refused: the how many-th of the batch,
+    /// and whether because our own egress is full.
+    pub fn flush_telling(
+        self,
+        socket: BorrowedFd<'_>,
+        mut refused: impl FnMut(usize, bool),
+    ) -> Egress {
         let mut egress = Egress::default();
         let mut at = 0;
         while at < self.messages {
@@ -265,10 +275,12 @@ impl<'bytes> Sending<'_, 'bytes> {
             if error.kind() == io::ErrorKind::Interrupted {
                 continue;
             }
-            *match is_busy(&error) {
+            let busy = is_busy(&error);
+            *match busy {
                 true => &mut egress.busy,
                 false => &mut egress.failed,
             } += u64::from(self.batch.weights[at].0);
+            refused(at, busy);
             at += 1;
         }
         egress
@@ -348,8 +360,11 @@ mod tests {
         let too_long = [0; 65_508];
         assert!(sending.push(Some(&to), [&too_long[..]], 0));
         assert!(sending.push(Some(&to), [&b"hello"[..]], 0));
-        let egress = sending.flush(alice.as_fd());
-        assert_eq!((egress.sent, egress.failed), (1, 1));
+        assert!(sending.push(Some(&to), [&too_long[..]], 0));
+        let mut refused = Vec::new();
+        let egress = sending.flush_telling(alice.as_fd(), |at, busy| refused.push((at, busy)));
+        assert_eq!((egress.sent, egress.failed), (1, 2));
+        assert_eq!(refused, [(0, false), (2, false)]);
     }
 
     #[test]

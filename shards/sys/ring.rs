@@ -6,6 +6,7 @@
 //! kernel has finished with their memory when `io_uring_enter` returns, and a buffer may be recycled
 //! after [`Ring::submit`] or [`Ring::wait`] without counting references.
 
+mod label;
 mod pool;
 mod sends;
 
@@ -13,6 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use elara_core::ClientAddr;
+use elara_core::limits::SEGMENTS_MAX;
 use elara_core::time::Span;
 use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
@@ -20,16 +22,13 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use super::message::{Control, Family, RawAddr};
 use super::mmsg::is_busy;
 use super::wait::Bell;
+use crate::counters::Refusal;
+use label::Label;
 use pool::{BUFFER_GROUP, Pool};
 use sends::Sends;
 
 /// The only registered file: the socket.
 const SOCKET: Fixed = Fixed(0);
-
-const RECEIVE: u64 = 0;
-const WAKE: u64 = 1;
-const SEND: u64 = 2;
-const TAG_BITS: u32 = 2;
 
 /// One thing the kernel has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +60,10 @@ pub enum Completion {
     },
     /// The bell has rung.
     Woken,
-    /// A send of this many datagrams and bytes was refused; `busy` when our own egress is full.
+    /// A send was refused; `busy` when our own egress is full.
     Refused {
-        /// Datagrams it carried.
-        datagrams: u32,
-        /// Bytes it carried.
-        bytes: u32,
+        /// What it carried, and its tag.
+        send: Refusal,
         /// EAGAIN or the like, not an unreachable receiver.
         busy: bool,
     },
@@ -142,7 +139,7 @@ impl Ring {
     fn try_arm(&mut self) -> bool {
         let entry = opcode::RecvMsgMulti::new(SOCKET, &raw const *self.template, BUFFER_GROUP)
             .build()
-            .user_data(RECEIVE);
+            .user_data(Label::Receive.pack());
         // SAFETY: the template lives in a box as long as the ring; buffers come from the provided ring.
         unsafe { self.push(&entry) }
     }
@@ -153,7 +150,8 @@ impl Ring {
 
     fn try_listen(&mut self) -> bool {
         let bell = io_uring::types::Fd(self.bell.as_fd().as_raw_fd());
-        let entry = opcode::PollAdd::new(bell, libc::POLLIN as u32).build().user_data(WAKE);
+        let entry =
+            opcode::PollAdd::new(bell, libc::POLLIN as u32).build().user_data(Label::Wake.pack());
         // SAFETY: the entry points at no memory.
         unsafe { self.push(&entry) }
     }
@@ -169,8 +167,9 @@ impl Ring {
     }
 
     /// Queues one send of at most `SEGMENTS_MAX` `parts` (buffer, start, length), one after the other, to
-    /// `to`, cut every `segment` bytes when that is not 0. Submits what is queued first when there is no
-    /// room. False when the kernel takes nothing at the moment, or a part lies in no buffer.
+    /// `to`, cut every `segment` bytes when that is not 0, into at most `SEGMENTS_MAX` datagrams. Submits
+    /// what is queued first when there is no room. False when the kernel takes nothing at the moment, or
+    /// a part lies in no buffer. `tag`, below `SEND_TAGS`, comes back when the send is refused.
     #[inline]
     #[must_use]
     pub fn send(
@@ -178,13 +177,10 @@ impl Ring {
         to: &ClientAddr,
         parts: impl ExactSizeIterator<Item = (u16, u32, u16)>,
         segment: u16,
+        tag: u32,
     ) -> bool {
-        if self.sends.is_full(parts.len()) || self.ring.submission().is_full() {
-            // An error here shows again at the next `wait`, which reports it.
-            let _ = self.submit();
-            if self.sends.is_full(parts.len()) || self.ring.submission().is_full() {
-                return false;
-            }
+        if !self.make_room(parts.len(), 0) {
+            return false;
         }
         let first = self.sends.vectors_used;
         let mut total = 0;
@@ -193,16 +189,50 @@ impl Ring {
             total += u32::from(len);
             self.sends.vector(base, usize::from(len));
         }
-        let slot = self.sends.address(to);
         let datagrams = if segment == 0 { 1 } else { total.div_ceil(u32::from(segment)).max(1) };
+        debug_assert!(datagrams as usize <= SEGMENTS_MAX, "more than one send can carry");
+        let segment = if datagrams > 1 { segment } else { 0 };
+        self.queue(to, first, segment, Refusal { tag, datagrams, bytes: total })
+    }
+
+    /// Queues one datagram of bytes that lie in no buffer, copied into an arena of the ring's own; else like
+    /// [`Ring::send`]. False when the kernel takes nothing at the moment, or they are longer than the arena.
+    #[inline]
+    #[must_use]
+    pub fn send_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) -> bool {
+        if !self.make_room(1, bytes.len()) {
+            return false;
+        }
+        let first = self.sends.vectors_used;
+        self.sends.copy(bytes);
+        self.queue(to, first, 0, Refusal { tag, datagrams: 1, bytes: bytes.len() as u32 })
+    }
+
+    /// Whether one more send of so many parts and so many bytes in the arena can be queued, once what is
+    /// queued has been submitted if need be.
+    #[inline]
+    fn make_room(&mut self, parts: usize, bytes: usize) -> bool {
+        if !self.sends.is_full(parts, bytes) && !self.ring.submission().is_full() {
+            return true;
+        }
+        // An error here shows again at the next `wait`, which reports it.
+        let _ = self.submit();
+        !self.sends.is_full(parts, bytes) && !self.ring.submission().is_full()
+    }
+
+    /// Queues the send of the vectors from `first` on; there is room for it.
+    #[inline]
+    fn queue(&mut self, to: &ClientAddr, first: usize, segment: u16, send: Refusal) -> bool {
+        let slot = self.sends.address(to);
         let entry = self
             .sends
-            .entry(slot, first, if datagrams > 1 { segment } else { 0 })
+            .entry(slot, first, segment)
             .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(SEND | u64::from(datagrams) << TAG_BITS | u64::from(total) << 32);
-        // SAFETY: the entry points at this slot's address and header and at parts of pool buffers, all
-        // alive and unchanged until the kernel has taken it: `submit` and `wait` reset the slots only
-        // after `io_uring_enter` has consumed the queue, and MSG_DONTWAIT ends every send in there.
+            .user_data(Label::Send(send).pack());
+        // SAFETY: the entry points at this slot's address and header and at parts of pool buffers or of the
+        // arena, all alive and unchanged until the kernel has taken it: `submit` and `wait` reset slots
+        // and arena only after `io_uring_enter` has consumed the queue, and MSG_DONTWAIT ends every send
+        // in there.
         unsafe { self.push(&entry) }
     }
 
@@ -281,8 +311,8 @@ impl Ring {
     pub fn complete(&mut self) -> Option<Completion> {
         let entry = self.ring.completion().next()?;
         let (result, flags) = (entry.result(), entry.flags());
-        match entry.user_data() & ((1 << TAG_BITS) - 1) {
-            RECEIVE => Some(match cqueue::buffer_select(flags) {
+        match Label::unpack(entry.user_data()) {
+            Label::Receive => Some(match cqueue::buffer_select(flags) {
                 Some(buffer) => {
                     self.pool.take(buffer);
                     // A message and the end of the multishot can come in one completion.
@@ -299,14 +329,13 @@ impl Ring {
                     error: (result < 0 && result != -libc::ENOBUFS).then_some(-result),
                 },
             }),
-            WAKE => {
+            Label::Wake => {
                 self.bell.silence();
                 self.listen();
                 Some(Completion::Woken)
             }
-            _ => Some(Completion::Refused {
-                datagrams: (entry.user_data() as u32) >> TAG_BITS,
-                bytes: (entry.user_data() >> 32) as u32,
+            Label::Send(send) => Some(Completion::Refused {
+                send,
                 busy: is_busy(&io::Error::from_raw_os_error(-result)),
             }),
         }

@@ -3,25 +3,37 @@
 //! A key that is not known is an error, with the line it stands on and the key it was probably meant to
 //! be: a relay that starts with half of its configuration is worse than one that does not start.
 
+mod v1;
+mod values;
+
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
 
 use elara_core::limits::CONFIG_FILE_MAX;
-use elara_core::{Cidr, NodeId};
-use elara_runtime::{Choice, ConfigError, NodeConfig, V0Compat};
+use elara_runtime::{Choice, ConfigError, NodeConfig};
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use toml::Spanned;
+
+pub(crate) use self::values::Admin;
+use self::values::{Id, Io, Listen, V0, Whole};
 
 /// What is wrong with an address.
 pub(crate) const NO_ADDRESS: &str =
     "not an address with a port, such as 127.0.0.1:7840 or [::]:7840";
 
-/// Reads a configuration file. What the file leaves out has its default.
+/// Where a relay answers `elara status`, Prometheus and supervisors unless told otherwise.
+pub(crate) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7841);
+
+/// What a relay is when nobody says more.
+pub(crate) fn defaults() -> NodeConfig {
+    NodeConfig { admin: Some(ADMIN), ..NodeConfig::default() }
+}
+
+/// Reads a configuration file, and the key files it names. What the file leaves out has its default.
 pub(crate) fn read(path: &Path) -> Result<NodeConfig, String> {
     let shown = path.display();
     let refuse = |error: &dyn fmt::Display| format!("cannot read {shown}: {error}");
@@ -33,7 +45,8 @@ pub(crate) fn read(path: &Path) -> Result<NodeConfig, String> {
     if text.len() > CONFIG_FILE_MAX {
         return Err(refuse(&format_args!("it is longer than {CONFIG_FILE_MAX} bytes")));
     }
-    parse(&text).map_err(|Wrong { line, sentence }| format!("{shown}:{line}: {sentence}"))
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    parse(&text, folder).map_err(|Wrong { line, sentence }| format!("{shown}:{line}: {sentence}"))
 }
 
 /// What is wrong with a file, and where.
@@ -43,13 +56,12 @@ struct Wrong {
     sentence: String,
 }
 
-fn parse(text: &str) -> Result<NodeConfig, Wrong> {
+fn parse(text: &str, folder: &Path) -> Result<NodeConfig, Wrong> {
     let form: Form = toml::from_str(text).map_err(|error| Wrong {
         line: line_of(text, error.span().unwrap_or_default()),
         sentence: explain(text, &error),
     })?;
-    form.fill()
-        .map_err(|(error, span)| Wrong { line: line_of(text, span), sentence: error.to_string() })
+    form.fill(folder).map_err(|(sentence, span)| Wrong { line: line_of(text, span), sentence })
 }
 
 /// The file as it may be written.
@@ -64,6 +76,8 @@ struct Form {
     event_buffer_size: Number,
     prediction_entropy: Number,
     degradation_config: LadderForm,
+    admin: Option<Spanned<Admin>>,
+    v1: v1::Form,
     compat: CompatForm,
 }
 
@@ -84,11 +98,12 @@ struct CompatForm {
     v0_per_ip: Number,
 }
 
-type Located<E> = (E, Range<usize>);
+/// What is wrong, and the bytes it stands in.
+type Located = (String, Range<usize>);
 
 impl Form {
-    fn fill(&self) -> Result<NodeConfig, Located<ConfigError>> {
-        let mut config = NodeConfig::default();
+    fn fill(&self, folder: &Path) -> Result<NodeConfig, Located> {
+        let mut config = defaults();
         if let Some(Listen(listen)) = self.listen {
             config.bind_addr = listen;
         }
@@ -125,9 +140,13 @@ impl Form {
         if let Some(V0(v0)) = form.v0.as_ref().map(Spanned::get_ref) {
             compat.v0 = v0.clone();
         }
+        if let Some(Admin(admin)) = self.admin.as_ref().map(Spanned::get_ref) {
+            config.admin = *admin;
+        }
+        config.v1 = self.v1.fill(folder)?;
         match config.validate() {
             Ok(()) => Ok(config),
-            Err(error) => Err((error, self.place_of(&error))),
+            Err(error) => Err((error.to_string(), self.place_of(&error))),
         }
     }
 
@@ -142,7 +161,9 @@ impl Form {
             ConfigError::V0Blocks { .. } | ConfigError::V0Public { .. } => {
                 self.compat.v0.as_ref().map(Spanned::span)
             }
+            ConfigError::AdminPublic { .. } => self.admin.as_ref().map(Spanned::span),
             ConfigError::OutOfRange { .. } => None, // Caught where it stands.
+            of_v1 => self.v1.place_of(of_v1),
         };
         place.unwrap_or_default()
     }
@@ -155,125 +176,16 @@ struct Number(Option<Spanned<Whole>>);
 
 impl Number {
     /// Hands the number on if it is there and within the bounds of `key`.
-    fn fill(&self, key: &'static str, set: impl FnOnce(u64)) -> Result<(), Located<ConfigError>> {
+    fn fill(&self, key: &'static str, set: impl FnOnce(u64)) -> Result<(), Located> {
         if let Some(number) = &self.0 {
             set(NodeConfig::check(key, number.get_ref().0)
-                .map_err(|error| (error, number.span()))?);
+                .map_err(|error| (error.to_string(), number.span()))?);
         }
         Ok(())
     }
 
     fn place(&self) -> Option<Range<usize>> {
         self.0.as_ref().map(Spanned::span)
-    }
-}
-
-struct Whole(i128);
-
-impl<'de> Deserialize<'de> for Whole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Digits;
-        impl Visitor<'_> for Digits {
-            type Value = Whole;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number")
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Whole, E> {
-                Ok(Whole(number.into()))
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Whole, E> {
-                Ok(Whole(number.into()))
-            }
-            fn visit_i128<E>(self, number: i128) -> Result<Whole, E> {
-                Ok(Whole(number))
-            }
-        }
-        deserializer.deserialize_i64(Digits)
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Io {
-    Auto,
-    Uring,
-    Syscall,
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Listen(SocketAddr);
-
-impl TryFrom<String> for Listen {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("\"{text}\" is {NO_ADDRESS}"))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Id(NodeId);
-
-impl TryFrom<String> for Id {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match u64::from_str_radix(&text, 16) {
-            Ok(id) if digits => Ok(Self(NodeId(id))),
-            _ => Err(format!("\"{text}\" is not 16 hexadecimal digits")),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Block(Cidr);
-
-impl TryFrom<String> for Block {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-            .map(Self)
-            .map_err(|error| format!("\"{text}\" is not a block of addresses: {error}"))
-    }
-}
-
-/// `"off"`, or a table of whom it is open for.
-struct V0(V0Compat);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OpenForm {
-    open: Vec<Block>,
-    #[serde(default)]
-    open_public: bool,
-}
-
-impl<'de> Deserialize<'de> for V0 {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OffOrOpen;
-        impl<'de> Visitor<'de> for OffOrOpen {
-            type Value = V0;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"off\" or { open = [\"10.0.0.0/8\"] }")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<V0, E> {
-                match text {
-                    "off" => Ok(V0(V0Compat::Off)),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                }
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V0, A::Error> {
-                let form = OpenForm::deserialize(MapAccessDeserializer::new(map))?;
-                let cidrs = form.open.into_iter().map(|block| block.0).collect();
-                Ok(V0(V0Compat::Open { cidrs, open_public: form.open_public }))
-            }
-        }
-        deserializer.deserialize_any(OffOrOpen)
     }
 }
 

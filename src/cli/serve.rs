@@ -1,17 +1,22 @@
 //! `elara serve`: a relay until a signal ends it.
 
+mod dev;
+mod facts;
+mod reload;
+
 use std::cell::Cell;
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use elara_core::Cidr;
-use elara_runtime::{Backend, Choice, Counters, Node, NodeConfig, NodeHandle, V0Compat, Verdict};
+use elara_runtime::{Choice, Counters, Node, NodeConfig, NodeHandle, V0Compat};
 
-use super::signals::Signals;
+use self::dev::Dev;
+use self::reload::Reload;
+use super::file::Admin;
+use super::signals::{Heard, Signals};
 use super::{Failure, control, file, say};
 
 /// How long the shards may take to end after a signal.
@@ -30,12 +35,19 @@ pub(crate) struct Serve {
     /// Threads that relay; 0 is one per cpu [default: 0]
     #[arg(long, value_name = "N", value_parser = shards)]
     shards: Option<usize>,
-    /// Configuration file (TOML); flags win over it
+    /// Configuration file (TOML); flags win over it, and SIGHUP reads its part [v1] again
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Open wire v0 for this machine, and for nobody else
+    /// Where it answers elara status and Prometheus, on this machine; or off [default: 127.0.0.1:7841]
+    #[arg(long, value_name = "ADDR", value_parser = admin)]
+    admin: Option<Admin>,
+    /// Open wire v0 for this machine, and wire v1 with fresh keys; prints addresses to join with
     #[arg(long)]
     dev: bool,
+    /// Addresses that --dev prints, each for one participant
+    #[arg(long, value_name = "N", requires = "dev", default_value_t = 2)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    dev_guests: u16,
 }
 
 const EXAMPLES: &str = "\
@@ -56,16 +68,23 @@ enum IoFlag {
 impl Serve {
     /// Serves until a signal.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let config = self.config()?;
-        control()?.block_on(serve(config))
-    }
-
-    /// Defaults, then the file, then the flags.
-    fn config(&self) -> Result<NodeConfig, Failure> {
         let mut config = match &self.config {
             Some(path) => file::read(path).map_err(Failure::Asked)?,
-            None => NodeConfig::default(),
+            None => file::defaults(),
         };
+        let reload = self.config.clone().map(|path| Reload { path, read: config.clone() });
+        self.overrule(&mut config);
+        let fresh = self.dev && !config.v1.is_open();
+        let dev = if fresh { Some(Dev::new()?) } else { None };
+        if let Some(dev) = &dev {
+            dev.open(&mut config.v1);
+        }
+        let serving = Serving { reload, dev, guests: self.dev_guests };
+        control()?.block_on(serving.serve(config))
+    }
+
+    /// Flags win over what the file says.
+    fn overrule(&self, config: &mut NodeConfig) {
         if let Some(listen) = self.listen {
             config.bind_addr = listen;
         }
@@ -79,133 +98,77 @@ impl Serve {
         if let Some(shards) = self.shards {
             config.shards = shards;
         }
+        if let Some(Admin(admin)) = self.admin {
+            config.admin = admin;
+        }
         if self.dev {
             config.compat.v0 = V0Compat::loopback();
         }
-        Ok(config)
     }
 }
 
-async fn serve(config: NodeConfig) -> Result<(), Failure> {
-    let mut node = Node::new(config).await.map_err(|error| Failure::asked(&error))?;
-    let signals = Signals::catch()?;
-    let started = Instant::now();
-    let facts = facts(&node);
-    let handle = node.handle();
-    let stopped_by = Cell::new("nobody");
-    {
-        let mut run = pin!(node.run());
-        tokio::select! {
-            ended = &mut run => ended?,
-            () = watch(&handle, facts, signals, &stopped_by) => run.await?,
+/// What a relay has beside its configuration.
+struct Serving {
+    reload: Option<Reload>,
+    dev: Option<Dev>,
+    guests: u16,
+}
+
+impl Serving {
+    async fn serve(&self, config: NodeConfig) -> Result<(), Failure> {
+        let mut node = Node::new(config).await.map_err(|error| Failure::asked(&error))?;
+        let signals = Signals::catch()?;
+        let started = Instant::now();
+        let mut facts = facts::of(&node);
+        if let Some(dev) = &self.dev {
+            facts.extend(dev.facts(node.local_addr(), self.guests));
         }
-    }
-    let mut total = Counters::default();
-    for counters in node.last_counters() {
-        total.add(counters);
-    }
-    say::fact(format_args!(
-        "stopped by {} after {} s",
-        stopped_by.get(),
-        started.elapsed().as_secs()
-    ));
-    summary(&total).into_iter().for_each(say::fact);
-    Ok(())
-}
-
-/// Says what runs once it runs, and stops it at the first signal, whose name it leaves in `stopped_by`.
-async fn watch(
-    handle: &NodeHandle,
-    facts: Vec<String>,
-    mut signals: Signals,
-    stopped_by: &Cell<&'static str>,
-) {
-    if handle.running().await.is_err() {
-        return; // The node is ending, and says itself why.
-    }
-    facts.into_iter().for_each(say::fact);
-    stopped_by.set(signals.next().await);
-    // At the deadline the node ends as well, and names the shard that did not.
-    let _ = handle.shutdown(SHUTDOWN).await;
-}
-
-/// What runs, one fact a line.
-fn facts(node: &Node) -> Vec<String> {
-    let io = match (node.backend(), node.fallback()) {
-        (Backend::Uring, _) => String::from("io_uring"),
-        (Backend::Syscall, None) => String::from("system calls"),
-        (Backend::Syscall, Some(reason)) => {
-            format!("system calls, because io_uring is not available: {reason}")
+        let handle = node.handle();
+        let stopped_by = Cell::new("nobody");
+        {
+            let mut run = pin!(node.run());
+            tokio::select! {
+                ended = &mut run => ended?,
+                () = self.watch(&handle, facts, signals, &stopped_by) => run.await?,
+            }
         }
-    };
-    let cpus = node.cpus();
-    let cpus_named = list(cpus);
-    vec![
-        format!("listening on {}", say::strong(node.local_addr())),
-        format!("io: {io}"),
-        match cpus.len() {
-            1 => format!("1 shard on cpu {cpus_named}"),
-            shards => format!("{shards} shards on cpus {cpus_named}"),
-        },
-        open(node.config()),
-    ]
-}
-
-/// Whom the node serves; when that is nobody, how to change it.
-fn open(config: &NodeConfig) -> String {
-    let blocks = config.compat.v0.blocks();
-    if blocks.is_empty() {
-        return String::from(
-            "open: nothing, so nothing will be relayed: this version serves only wire v0, which is \
-             closed; open it with --dev for this machine, or with [compat] v0 in a --config file",
-        );
-    }
-    let whom = if blocks == Cidr::LOOPBACK {
-        format!("this machine only ({})", list(blocks))
-    } else {
-        format!(
-            "{}, at most {} participants per IP address and shard",
-            list(blocks),
-            config.compat.v0_per_ip
-        )
-    };
-    format!("open: wire v0 for {whom}")
-}
-
-/// What became of everything, one fact a line.
-fn summary(total: &Counters) -> Vec<String> {
-    let lost = total.egress.busy + total.egress.failed;
-    let mut facts = vec![
-        format!(
-            "datagrams in: {} (forwarded {}, alone {}, refused {})",
-            say::number(total.datagrams),
-            say::number(total.of(Verdict::Forwarded)),
-            say::number(total.of(Verdict::Alone)),
-            say::number(total.refused()),
-        ),
-        format!("copies out: {} (dropped {})", say::number(total.egress.sent), say::number(lost)),
-    ];
-    for verdict in Verdict::ALL.iter().filter(|verdict| verdict.is_refusal()) {
-        let count = total.of(*verdict);
-        if count > 0 {
-            facts.push(format!(
-                "refused {}: {} ({})",
-                verdict.label(),
-                say::number(count),
-                verdict.sentence()
-            ));
+        let mut total = Counters::default();
+        for counters in node.last_counters() {
+            total.add(counters);
         }
+        say::fact(format_args!(
+            "stopped by {} after {} s",
+            stopped_by.get(),
+            started.elapsed().as_secs()
+        ));
+        facts::summary(&total).into_iter().for_each(say::fact);
+        Ok(())
     }
-    facts
-}
 
-fn list<T: std::fmt::Display>(items: &[T]) -> String {
-    let mut text = String::new();
-    for (index, item) in items.iter().enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        let _ = write!(text, "{comma}{item}");
+    /// Says what runs once it runs, reads its files again when it is told to, and stops it at the first
+    /// signal that wants that, whose name it leaves in `stopped_by`.
+    async fn watch(
+        &self,
+        handle: &NodeHandle,
+        facts: Vec<String>,
+        mut signals: Signals,
+        stopped_by: &Cell<&'static str>,
+    ) {
+        if handle.running().await.is_err() {
+            return; // The node is ending, and says itself why.
+        }
+        facts.into_iter().for_each(say::fact);
+        let last = loop {
+            match (signals.next().await, &self.reload) {
+                (Heard::HangUp, Some(reload)) => reload.again(handle, self.dev.as_ref()).await,
+                // Without a file there is nothing to read again: its terminal is gone.
+                (heard, _) => break heard,
+            }
+        };
+        stopped_by.set(last.name());
+        // At the deadline the node ends as well, and names the shard that did not.
+        let _ = handle.shutdown(SHUTDOWN).await;
     }
-    text
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -218,29 +181,6 @@ fn shards(text: &str) -> Result<usize, String> {
     Ok(number as usize)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_closed_node_says_how_to_open_it() {
-        let sentence = open(&NodeConfig::default());
-        assert!(sentence.contains("nothing will be relayed") && sentence.contains("--dev"));
-    }
-
-    #[test]
-    fn the_summary_names_each_reason_once_and_only_if_it_happened() {
-        let mut total = Counters { datagrams: 3, ..Counters::default() };
-        total.count(Verdict::Forwarded);
-        total.count(Verdict::Runt);
-        total.count(Verdict::Runt);
-        assert_eq!(
-            summary(&total),
-            [
-                "datagrams in: 3 (forwarded 1, alone 0, refused 2)",
-                "copies out: 0 (dropped 0)",
-                "refused runt: 2 (shorter than any frame)",
-            ]
-        );
-    }
+fn admin(text: &str) -> Result<Admin, String> {
+    text.parse()
 }

@@ -80,6 +80,90 @@ pub const V0_SILENCE: Span = Span::from_secs(60);
 /// A v0 participant alone in its session and silent for this long is forgotten, and the session ends.
 pub const V0_ALONE: Span = Span::from_secs(10);
 
+// ---- Sessions and participants, wire v1 ----------------------------------------------------------
+
+/// v1 sessions a shard keeps. Full: HELLO gets BUSY, `SessionsFull`.
+pub const V1_SESSIONS_MAX: usize = 131_072;
+/// v1 participants a shard keeps over all sessions, those half-open included. Full: HELLO gets BUSY,
+/// `ParticipantsFull`.
+pub const V1_PARTICIPANTS_MAX: usize = 1_310_720;
+/// Participants of one session that may send: what 255 pages of the roster name. Full: HELLO gets BUSY,
+/// `SessionFull`.
+pub const V1_SENDERS_MAX: usize = 255 * 18;
+/// Participants of a shard that are welcomed and have not spoken yet. Full: HELLO gets BUSY,
+/// `HelloBusy`.
+pub const HALF_OPEN_MAX: usize = 4_096;
+/// Bearer tokens whose first holder a shard remembers. Full of unexpired ones: HELLO gets BUSY,
+/// `ParticipantsFull`.
+pub const BEARERS_MAX: usize = 1_310_720;
+/// A full book of bearer tokens is searched for expired ones at most once in this time, in seconds.
+pub const BEARERS_SORTED_EVERY_S: u32 = 60;
+/// A v1 participant that is silent for this long is sent nothing more; it stays a member.
+pub const V1_STALE: Span = Span::from_secs(30);
+/// A v1 participant that is silent for this long is forgotten.
+pub const V1_SILENCE: Span = Span::from_secs(600);
+/// How often a participant is asked to ping, in milliseconds.
+pub const V1_PING_MS: u16 = 2_000;
+/// What a participant may send when its token leaves it to the relay, in kbit/s. More: `OverRate`.
+pub const V1_KBPS_DEFAULT: u32 = 50_000;
+/// Datagrams a second a participant may send when its token leaves it to the relay. More: `OverRate`.
+pub const V1_PPS_DEFAULT: u32 = 10_000;
+/// How far ahead of its rates a participant may be.
+pub const V1_BURST: Span = Span::from_millis(250);
+/// A participant hears of one reason for ALERT in this time.
+pub const ALERT_EVERY: Span = Span::from_secs(1);
+/// GET is answered once in this time and kind.
+pub const GET_EVERY: Span = Span::from_secs(1);
+/// How long the relay waits for the answer to a path challenge.
+pub const PATH_WAIT: Span = Span::from_secs(3);
+/// Challenges for one pending address. More traffic from it is taken in, and challenges nobody.
+pub const PATH_CHALLENGES_MAX: u8 = 3;
+/// Shortest datagram that starts a path challenge: as long as the challenge.
+pub const PATH_DATAGRAM_MIN: usize = 57;
+/// Switches of address a participant may make a minute.
+pub const PATH_SWITCHES_PER_MIN: u64 = 20;
+/// How long changes of the roster and of streams gather before they are told.
+pub const DELTA_GATHER: Span = Span::from_millis(100);
+/// Changes of one session's roster, or of its streams, that wait to be told. Full: everyone is sent
+/// the whole again.
+pub const CHANGES_MAX: usize = 4_096;
+/// Participants that a session remembers as sent away. Full: the oldest is forgotten.
+pub const KICKED_PER_SESSION_MAX: usize = 64;
+/// Streams of one session: what 255 pages name. Full: STREAMS_MINE that would add more is not taken.
+pub const STREAMS_PER_SESSION_MAX: usize = 255 * 90;
+/// Least time between two MARKs to one receiver.
+pub const MARK_EVERY: Span = Span::from_millis(200);
+/// Of so many marks that are due, a receiver that loses nothing gets one.
+pub const MARK_QUIET: u8 = 5;
+
+// ---- The handshake desk ---------------------------------------------------------------------------
+
+/// HELLOs that wait for their turn. Full: BUSY, `HelloBusy`.
+pub const DESK_MAX: usize = 256;
+/// Handshakes a shard computes per cycle: each takes some hundred microseconds, and forwarding waits.
+pub const CYCLE_HANDSHAKES_MAX: usize = 1;
+/// Handshakes a shard computes a second. More wait at the desk.
+pub const HANDSHAKES_PER_S: u64 = 2_000;
+/// HELLOs a second above which a shard asks for cookies.
+pub const COOKIELESS_PER_S: u64 = 300;
+/// Half-open participants above which a shard asks for cookies.
+pub const COOKIELESS_HALF_OPEN: usize = 512;
+/// Counters of HELLOs by address prefix (IPv4 /24, IPv6 /56). Prefixes share them by a keyed hash:
+/// nobody gets more for it.
+pub const PREFIXES: usize = 4_096;
+/// HELLOs a second from one prefix, and at once. More: `HelloLimited`. Loopback has no limit.
+pub const HELLO_PER_PREFIX: Pace = Pace { per_s: 20, burst: 40 };
+/// The same for HELLOs that carry a good cookie.
+pub const HELLO_PER_PREFIX_COOKIE: Pace = Pace { per_s: 200, burst: 400 };
+/// RETRYs a second from one shard. More: `HelloLimited`.
+pub const RETRY_PER_SHARD: Pace = Pace { per_s: 20_000, burst: 2_000 };
+/// RESETs a second from one shard. More: the frame is refused in silence.
+pub const RESET_PER_SHARD: Pace = Pace { per_s: 1_000, burst: 200 };
+/// RESETs a second to one prefix.
+pub const RESET_PER_PREFIX: Pace = Pace { per_s: 20, burst: 20 };
+/// What BUSY asks for: at least this, and at most twice as long.
+pub const BUSY_RETRY: Span = Span::from_millis(500);
+
 // ---- Keys ----------------------------------------------------------------------------------------
 
 /// Static keys a relay answers to: the current one, and the one before it while its join addresses are
@@ -185,6 +269,10 @@ pub const CYCLE_TRAINS_MAX: usize = 256;
 /// that one talkative session cannot keep commands, timers and other sessions waiting. One datagram is
 /// never cut in two: the last one may go past the wall by `max_peers`.
 pub const CYCLE_SENDS_MAX: usize = 2_000;
+/// Control frames a shard sends per cycle besides answers: pages, deltas, marks. More wait.
+pub const CYCLE_CONTROL_MAX: usize = 256;
+/// Participants a shard looks at per cycle after a reload, for those who are banned.
+pub const CYCLE_SWEEP_MAX: usize = 256;
 /// Commands a shard takes from its mailbox per cycle.
 pub const CYCLE_COMMANDS_MAX: usize = 64;
 /// Participants a shard forgets per cycle because they have been silent; sessions it looks at for that.
@@ -193,6 +281,10 @@ pub const CYCLE_EXPIRIES_MAX: usize = 256;
 pub const MAILBOX_SLOTS: usize = 1_024;
 /// Sessions one page of a listing carries.
 pub const PAGE_SESSIONS_MAX: usize = 1_024;
+/// How old the shard's idea of the calendar may become before it reads the wall clock again.
+pub const CALENDAR_EVERY: Span = Span::from_secs(1);
+/// Granularity of a session's chores: deltas and marks.
+pub const CHORE_TICK: Span = Span::from_millis(20);
 /// Granularity of the shard's timers.
 pub const TIMER_TICK: Span = Span::from_millis(250);
 
@@ -202,6 +294,14 @@ pub const TIMER_TICK: Span = Span::from_millis(250);
 pub const RECEIVE_BUFFERS: usize = 256;
 /// Sends queued before the back end must hand them to the kernel.
 pub const SEND_QUEUE: usize = 1_024;
+/// Bytes of datagrams a shard made itself (WELCOME, control) that a back end keeps until the kernel takes
+/// them. Full: what is queued is handed over first; the datagram is `busy` when the kernel takes nothing.
+pub const SEND_ARENA: usize = 256 << 10;
+/// Tags of sends lie below this; 0 is nobody's.
+pub const SEND_TAGS: u32 = 1 << 23;
+/// Refused sends a back end remembers until the shard asks. Full: further ones are in the egress
+/// counters alone, and the receiver's own count is too high by them.
+pub const REFUSALS_MAX: usize = 4_096;
 /// What `SO_RCVBUF` and `SO_SNDBUF` ask for, in bytes; the kernel may grant less.
 pub const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
@@ -219,6 +319,15 @@ pub const PREDICTION_ENTROPY_DEFAULT: u64 = 1_024;
 pub const PREDICTION_ENTROPY_MAX: u64 = 1 << 20;
 /// A configuration file longer than this is refused, in bytes.
 pub const CONFIG_FILE_MAX: usize = 1 << 20;
+
+// ---- The admin listener --------------------------------------------------------------------------
+
+/// Connections the admin listener serves at once; more wait in the kernel's queue.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// A connection to the admin listener that is silent for this long is closed.
+pub const ADMIN_SILENCE: Span = Span::from_secs(90);
+/// How long all shards together may take to answer `/livez`. Longer: the node is not live.
+pub const LIVE_DEADLINE: Span = Span::from_secs(1);
 
 // ---- The degradation ladder's configuration --------------------------------------------------------
 
@@ -242,6 +351,15 @@ pub struct Range {
     pub default: u64,
     /// Largest value allowed.
     pub max: u64,
+}
+
+/// A rate with room to breathe: so many a second on average, so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// On average.
+    pub per_s: u64,
+    /// At once.
+    pub burst: u64,
 }
 
 // ---- Arguments between bounds --------------------------------------------------------------------
@@ -278,9 +396,21 @@ const _: () = assert!(LADDER_LOSS_UP_PERMILLE.default < LADDER_LOSS_DOWN_PERMILL
 const _: () = assert!(V0_ALONE.as_nanos() < V0_SILENCE.as_nanos());
 // The relay still has the WELCOME when the client repeats its HELLO for the last time.
 const _: () = assert!(HELLO_FRESH.as_nanos() < HALF_OPEN.as_nanos());
+// Cookies are asked for long before the half-open are too many.
+const _: () = assert!(COOKIELESS_HALF_OPEN < HALF_OPEN_MAX && HALF_OPEN_MAX <= V1_PARTICIPANTS_MAX);
+// Three pings may be lost before a participant counts as stale.
+const _: () = assert!(V1_PING_MS as u64 * 1_000_000 * 4 < V1_STALE.as_nanos());
+const _: () = assert!(V1_STALE.as_nanos() < V1_SILENCE.as_nanos());
 // Timers must be fine enough to tell the two apart.
 const _: () = assert!(TIMER_TICK.as_nanos() * 4 <= V0_ALONE.as_nanos());
 // Buffer rings are powers of two, and the kernel keeps their index in 16 bits.
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two() && RECEIVE_BUFFERS <= 1 << 15);
 const _: () = assert!(SEND_QUEUE.is_power_of_two());
+// Every participant can have a tag, and a completion carries it beside a count of datagrams in 7 bits.
+const _: () = assert!(V0_PARTICIPANTS_MAX < SEND_TAGS as usize && SEND_TAGS <= 1 << 23);
+const _: () = assert!(SEGMENTS_MAX < 1 << 7);
+// The longest datagram of a shard's own fits an empty arena; what one cycle sends by default, if every
+// one of them were refused, fits the memory of refusals.
+const _: () = assert!(V1_FRAME_MAX <= SEND_ARENA);
+const _: () = assert!(CYCLE_SENDS_MAX + PEERS_PER_SESSION_DEFAULT <= REFUSALS_MAX);
 const _: () = assert!(CYCLE_TRAINS_MAX <= RECEIVE_BUFFERS);

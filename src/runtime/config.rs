@@ -1,6 +1,8 @@
 //! What a node is told before it starts. Every field has a default; every number has bounds, kept in
 //! [`elara_core::limits`] and checked by [`NodeConfig::validate`].
 
+mod v1;
+
 use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -10,6 +12,8 @@ use elara_core::limits::{
 };
 use elara_core::{Cidr, NodeId};
 use elara_shards::io::Choice;
+
+pub use self::v1::V1Config;
 
 use crate::error::ConfigError;
 
@@ -50,8 +54,14 @@ pub struct NodeConfig {
     /// Shards: threads with sessions of their own. Default 0: one per cpu this process may run on; 0 to
     /// 256.
     pub shards: usize,
+    /// Who may enter by wire v1. Default: nobody.
+    pub v1: V1Config,
     /// Service for older wire formats. Default: none.
     pub compat: Compat,
+    /// Where the node answers `/livez` and `/metrics` over HTTP: a loopback address, because it asks
+    /// nobody who they are. Default: nowhere. Port 0 takes a free one;
+    /// [`Node::admin_addr`](crate::Node::admin_addr) tells which.
+    pub admin: Option<SocketAddr>,
 }
 
 impl Default for NodeConfig {
@@ -65,7 +75,9 @@ impl Default for NodeConfig {
             degradation_config: DegradationConfig::default(),
             io: Choice::Auto,
             shards: 0,
+            v1: V1Config::default(),
             compat: Compat::default(),
+            admin: None,
         }
     }
 }
@@ -171,6 +183,10 @@ impl NodeConfig {
                 down: ladder.loss_down_permille,
             });
         }
+        if let Some(addr) = self.admin.filter(|addr| !addr.ip().to_canonical().is_loopback()) {
+            return Err(ConfigError::AdminPublic { addr });
+        }
+        self.v1.validate()?;
         let V0Compat::Open { cidrs, open_public } = &self.compat.v0 else { return Ok(()) };
         if cidrs.is_empty() || cidrs.len() > limits::V0_OPEN_BLOCKS_MAX {
             return Err(ConfigError::V0Blocks { count: cidrs.len() });
@@ -190,6 +206,7 @@ impl NodeConfig {
             "event_buffer_size" => 1..=limits::NOTICES_MAX as u64,
             "prediction_entropy" => 0..=limits::PREDICTION_ENTROPY_MAX,
             "shards" => 0..=limits::SHARDS_MAX as u64,
+            "v1.issuers.kid" => 0..=u16::MAX as u64,
             "compat.v0_per_ip" => 1..=limits::V0_PER_IP_MAX as u64,
             "degradation_config.floor_level" => 0..=limits::LADDER_LEVEL_MAX,
             "degradation_config.loss_down_permille" => range(LADDER_LOSS_DOWN_PERMILLE),

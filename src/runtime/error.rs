@@ -1,92 +1,13 @@
 //! What can go wrong around the shards, each as a sentence about who must act.
 
+mod config;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use elara_core::Cidr;
-use elara_core::limits::V0_OPEN_BLOCKS_MAX;
-
-/// A setting that cannot be. Whoever wrote the configuration must act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigError {
-    /// `node_id` is zero.
-    NodeIdZero,
-    /// A number is outside its bounds.
-    OutOfRange {
-        /// Its key, as a configuration file has it.
-        key: &'static str,
-        /// What it was.
-        value: i128,
-        /// The smallest it may be.
-        min: u64,
-        /// The largest it may be.
-        max: u64,
-    },
-    /// A receiver would climb at a loss that makes it fall.
-    LadderUpsideDown {
-        /// `loss_up_permille`.
-        up: u16,
-        /// `loss_down_permille`.
-        down: u16,
-    },
-    /// Wire v0 is opened for no block of addresses, or for too many.
-    V0Blocks {
-        /// How many there are.
-        count: usize,
-    },
-    /// Wire v0 is opened for a public block without `open_public`.
-    V0Public {
-        /// The block.
-        block: Cidr,
-    },
-}
-
-impl ConfigError {
-    /// The key of the setting that must change, as a configuration file has it.
-    #[must_use]
-    pub const fn key(&self) -> &'static str {
-        match self {
-            Self::NodeIdZero => "node_id",
-            Self::OutOfRange { key, .. } => key,
-            Self::LadderUpsideDown { .. } => "degradation_config.loss_up_permille",
-            Self::V0Blocks { .. } | Self::V0Public { .. } => "compat.v0",
-        }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NodeIdZero => {
-                write!(f, "node_id is zero, which names nobody: leave it out for a fresh one")
-            }
-            Self::OutOfRange { key, value, min, max } => {
-                write!(f, "{key} = {value} is out of range: it must be {min} to {max}")
-            }
-            Self::LadderUpsideDown { up, down } => write!(
-                f,
-                "degradation_config.loss_up_permille = {up} must be less than \
-                 loss_down_permille = {down}, or quality would fall and climb at once"
-            ),
-            Self::V0Blocks { count: 0 } => {
-                write!(f, "compat.v0 is open for no addresses: name a block, or write \"off\"")
-            }
-            Self::V0Blocks { count } => write!(
-                f,
-                "compat.v0 is open for {count} blocks of addresses: at most {V0_OPEN_BLOCKS_MAX}"
-            ),
-            Self::V0Public { block } => write!(
-                f,
-                "compat.v0 is open for {block}, which is not private: wire v0 proves no sender, so \
-                 anyone could aim it at others; name private blocks only, or set open_public = true"
-            ),
-        }
-    }
-}
-
-impl Error for ConfigError {}
+pub use self::config::ConfigError;
 
 /// Why a node did not start, or ended.
 #[derive(Debug)]
@@ -96,6 +17,13 @@ pub enum NodeError {
     Config(ConfigError),
     /// The address cannot be listened on.
     Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The admin listener's address cannot be had.
+    Admin {
         /// The address.
         addr: SocketAddr,
         /// What the kernel answered.
@@ -145,6 +73,11 @@ impl fmt::Display for NodeError {
             Self::Bind { addr, source } => {
                 write!(f, "cannot listen on {addr}: {}", bind_advice(*addr, source))
             }
+            Self::Admin { addr, source } => write!(
+                f,
+                "the admin listener cannot have {addr}: {} (--admin ADDR, or off)",
+                bind_advice(*addr, source)
+            ),
             Self::Io(source) => write!(
                 f,
                 "io_uring is not available here ({source}): choose auto or syscall, or allow it"
@@ -193,6 +126,7 @@ impl Error for NodeError {
         match self {
             Self::Config(error) => Some(error),
             Self::Bind { source, .. }
+            | Self::Admin { source, .. }
             | Self::Io(source)
             | Self::System { source, .. }
             | Self::ShardFailed { source, .. } => Some(source),
@@ -220,6 +154,8 @@ pub enum HandleError {
     },
     /// The node had not ended at the deadline.
     Late,
+    /// What it was told cannot be.
+    Config(ConfigError),
 }
 
 impl fmt::Display for HandleError {
@@ -230,6 +166,7 @@ impl fmt::Display for HandleError {
                 write!(f, "shard {shard} is too busy to answer; ask again later")
             }
             Self::Late => f.write_str("the node had not ended at the deadline"),
+            Self::Config(error) => error.fmt(f),
         }
     }
 }
@@ -251,6 +188,15 @@ mod tests {
              stop what listens there, or choose another"
         );
         assert!(bind(io::ErrorKind::PermissionDenied.into(), "[::]:53").contains("above 1023"));
+        let admin = NodeError::Admin {
+            addr: "127.0.0.1:7841".parse().unwrap(),
+            source: io::ErrorKind::AddrInUse.into(),
+        };
+        assert_eq!(
+            admin.to_string(),
+            "the admin listener cannot have 127.0.0.1:7841: port 7841 is in use; \
+             stop what listens there, or choose another (--admin ADDR, or off)"
+        );
         assert!(bind(io::Error::from_raw_os_error(97), "[::]:7840").contains("try 0.0.0.0:7840"));
     }
 }

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use elara_core::SessionId;
+use elara_core::{NodeId, SessionId};
 use elara_shards::command::{Command, Report, SessionLine};
 use elara_shards::{Counters, steer};
 use tokio::time::Instant;
+use tracing::info;
 
-use crate::error::HandleError;
+use crate::config::V1Config;
+use crate::error::{ConfigError, HandleError};
 use crate::notices::Notices;
 use crate::session::Session;
 use crate::switchboard::{Phase, Switchboard};
@@ -100,6 +102,45 @@ impl NodeHandle {
             }
         }
         Ok(all)
+    }
+
+    /// Sends a participant of a v1 session away; whether there was one. It may come back while its token is
+    /// good: to keep it out, ban its key or its token's serial.
+    ///
+    /// # Errors
+    /// When the node has stopped, or its shard is too busy to answer.
+    pub async fn kick(&self, session: SessionId, node: NodeId) -> Result<bool, HandleError> {
+        let shard = steer::shard_of(session, self.0.shards());
+        match self.0.ask(shard, |ticket| Command::Kick { ticket, session, node }).await? {
+            Report::Kicked { found, .. } => Ok(found),
+            other => unreachable!("asked to kick, told {other:?}"),
+        }
+    }
+
+    /// From now on, `v1` says who may enter by wire v1: every shard goes by it when this returns. Who is
+    /// inside and banned leaves; connections that stand are not touched by new keys. A node that was
+    /// closed to v1 opens; one that is open cannot be closed while it runs.
+    ///
+    /// # Errors
+    /// [`HandleError::Config`] when `v1` cannot be, and nothing has changed. When the node has stopped, or
+    /// a shard is too busy: then some shards may go by it and others not, and it should be said again.
+    pub async fn replace_access(&self, v1: &V1Config) -> Result<(), HandleError> {
+        v1.validate().map_err(HandleError::Config)?;
+        let Some(access) = v1.access() else {
+            let closes = self.0.v1_is_open();
+            return if closes { Err(HandleError::Config(ConfigError::V1Closes)) } else { Ok(()) };
+        };
+        for shard in 0..self.0.shards() {
+            self.0.instruct(shard, Command::Access(Arc::clone(&access))).await?;
+        }
+        self.0.v1_opens();
+        info!(
+            relay_keys = v1.relay_keys.len(),
+            issuers = v1.issuers.len(),
+            bans = v1.bans.len(),
+            "who may enter has been replaced"
+        );
+        Ok(())
     }
 
     /// What happens from this moment on; nothing when the node has stopped.

@@ -29,8 +29,8 @@
 //!   NodeHandle ──▶ switchboard ──▶ mailbox: Command ──▶ shard        one thread each
 //!       ▲              │ tickets                          │
 //!       └── answers ◀──┴───── supervisor ◀── Report ◀─────┘
-//!            notices             │
-//!                                └── starts, pins, watches, ends the threads
+//!            notices   │         └── starts, pins, watches, ends the threads
+//!                      └── admin: /livez, /metrics                    a thread of its own
 //! ```
 //!
 //! A datagram never comes here. Everything in this crate may wait, allocate and take a simple lock;
@@ -38,6 +38,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod config;
 mod error;
 mod handle;
@@ -48,7 +49,7 @@ mod session;
 mod supervisor;
 mod switchboard;
 
-pub use config::{Compat, DegradationConfig, NodeConfig, V0Compat};
+pub use config::{Compat, DegradationConfig, NodeConfig, V0Compat, V1Config};
 pub use error::{ConfigError, HandleError, NodeError};
 pub use handle::NodeHandle;
 pub use node::Node;

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
+use crate::admin::{About, Admin, Door};
 use crate::config::{NodeConfig, V0Compat};
 use crate::error::NodeError;
 use crate::handle::NodeHandle;
@@ -41,6 +42,9 @@ pub struct Node {
     /// The cpu of each shard.
     cpus: Vec<usize>,
     board: Arc<Switchboard>,
+    admin_addr: Option<SocketAddr>,
+    /// The admin listener's socket; taken by `run`.
+    admin: Option<Door>,
     /// What the shards will be made of; taken by `run`.
     berth: Option<(Inbox, Vec<Seat>)>,
     last: Vec<Counters>,
@@ -51,8 +55,8 @@ impl Node {
     /// here on wait in the kernel until [`Node::run`].
     ///
     /// # Errors
-    /// [`NodeError::Config`], [`NodeError::Bind`] when the address cannot be had, [`NodeError::Io`] when
-    /// io_uring was insisted on and is not there, [`NodeError::System`].
+    /// [`NodeError::Config`], [`NodeError::Bind`] and [`NodeError::Admin`] when an address cannot be had,
+    /// [`NodeError::Io`] when io_uring was insisted on and is not there, [`NodeError::System`].
     pub async fn new(config: NodeConfig) -> Result<Self, NodeError> {
         config.validate()?;
         let allowed = cpu::allowed();
@@ -65,9 +69,14 @@ impl Node {
         let (local_addr, sockets) = listen(config.bind_addr, shards)
             .await
             .map_err(|source| NodeError::Bind { addr: config.bind_addr, source })?;
+        let admin = config.admin.map(Door::bind).transpose()?;
         let (board, inbox, lines) = switchboard::lay(shards, config.event_buffer_size)
             .map_err(|source| NodeError::System { what: "descriptor for a bell", source })?;
         let hash_keys = hash_keys()?;
+        let access = config.v1.access();
+        if access.is_some() {
+            board.v1_opens();
+        }
         let seats = sockets
             .into_iter()
             .zip(lines)
@@ -81,7 +90,7 @@ impl Node {
                     shards,
                     max_peers: config.max_peers,
                     v0: v0_policy(&config),
-                    v1: None,
+                    v1: access.clone(),
                     hash_keys,
                     seed: Secret::generate(&mut OsRandom),
                 },
@@ -89,8 +98,18 @@ impl Node {
                 reports: line.reports,
             })
             .collect();
-        let berth = Some((inbox, seats));
-        Ok(Self { config, local_addr, backend, fallback, cpus, board, berth, last: Vec::new() })
+        Ok(Self {
+            config,
+            local_addr,
+            backend,
+            fallback,
+            cpus,
+            board,
+            admin_addr: admin.as_ref().map(Door::addr),
+            admin,
+            berth: Some((inbox, seats)),
+            last: Vec::new(),
+        })
     }
 
     /// Serves until [`NodeHandle::shutdown`], or until a shard is lost: a node never goes on with fewer
@@ -103,6 +122,11 @@ impl Node {
     pub async fn run(&mut self) -> Result<(), NodeError> {
         let Some((inbox, seats)) = self.berth.take() else { return Err(NodeError::Finished) };
         self.log_start();
+        // Ends when this function does, however it ends.
+        let _admin = match self.admin.take() {
+            Some(door) => Some(Admin::start(door, self.about(), Arc::clone(&self.board))?),
+            None => None,
+        };
         let posts = seats
             .into_iter()
             .zip(&self.cpus)
@@ -134,6 +158,12 @@ impl Node {
         self.local_addr
     }
 
+    /// Where its admin listener is, with the port it really has; `None` when it has none.
+    #[must_use]
+    pub const fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
+    }
+
     /// What its data plane runs on.
     #[must_use]
     pub const fn backend(&self) -> Backend {
@@ -156,6 +186,10 @@ impl Node {
     #[must_use]
     pub fn last_counters(&self) -> &[Counters] {
         &self.last
+    }
+
+    fn about(&self) -> About {
+        About { node: self.config.node_id, listen: self.local_addr, backend: self.backend }
     }
 
     fn log_start(&self) {

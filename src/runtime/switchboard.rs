@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixDatagram as StdDatagram;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(crate) struct Line {
 pub(crate) struct Switchboard {
     shards: Vec<mailbox::Sender<Command>>,
     next_ticket: AtomicU64,
+    /// Whether wire v1 is open. It opens once and never closes.
+    v1_open: AtomicBool,
     /// `None` once the node has ended.
     desk: Mutex<Option<Desk>>,
     phase: watch::Sender<Phase>,
@@ -87,6 +89,7 @@ pub(crate) fn lay(
     let board = Switchboard {
         shards: board_ends,
         next_ticket: AtomicU64::new(1),
+        v1_open: AtomicBool::new(false),
         desk: Mutex::new(Some(desk)),
         phase: watch::channel(Phase::Bound).0,
         stop: watch::channel(None).0,
@@ -132,6 +135,25 @@ impl Switchboard {
         self.shards[shard].post(command)
     }
 
+    /// Whether wire v1 is open.
+    pub(crate) fn v1_is_open(&self) -> bool {
+        self.v1_open.load(Ordering::Relaxed)
+    }
+
+    /// Says that wire v1 is open.
+    pub(crate) fn v1_opens(&self) {
+        self.v1_open.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells a shard, and returns once it has taken what it was told.
+    pub(crate) async fn instruct(&self, shard: usize, command: Command) -> Result<(), HandleError> {
+        if time::timeout(PATIENCE, self.post_when_there_is_room(shard, command)).await.is_err() {
+            return Err(HandleError::Busy { shard });
+        }
+        // A mailbox keeps its order: whoever answers this has taken what was before it.
+        self.ask(shard, |ticket| Command::Counters { ticket }).await.map(drop)
+    }
+
     /// Asks a shard and waits for its answer.
     pub(crate) async fn ask(
         &self,
@@ -145,11 +167,7 @@ impl Switchboard {
             None => return Err(HandleError::Stopped),
         };
         let conversation = async {
-            let mut command = question(ticket.number);
-            while let Err(back) = self.post(shard, command) {
-                command = back;
-                time::sleep(RETRY).await;
-            }
+            self.post_when_there_is_room(shard, question(ticket.number)).await;
             answered.await
         };
         match time::timeout(PATIENCE, conversation).await {
@@ -157,6 +175,13 @@ impl Switchboard {
             Ok(Err(_closed)) => Err(HandleError::Stopped),
             Err(_elapsed) if self.desk().is_none() => Err(HandleError::Stopped),
             Err(_elapsed) => Err(HandleError::Busy { shard }),
+        }
+    }
+
+    async fn post_when_there_is_room(&self, shard: usize, mut command: Command) {
+        while let Err(back) = self.post(shard, command) {
+            command = back;
+            time::sleep(RETRY).await;
         }
     }
 

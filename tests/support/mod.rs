@@ -1,11 +1,13 @@
-//! What the tests of this folder share: v0 frames, rooms in which a shard can be talked to, participants
-//! on real sockets, and the binary as a process.
+//! What the tests of this folder share: v0 frames, guests of wire v1, rooms in which a shard can be
+//! talked to, participants on real sockets, and the binary as a process.
 
 // Each test is a crate of its own and uses its own part of this.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod caller;
+pub mod folder;
 pub mod frames;
+pub mod guest;
 pub mod process;
 pub mod room;
 

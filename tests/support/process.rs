@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 
 use elara_shards::sys::confine::without_uring;
 
@@ -22,7 +22,7 @@ pub fn elara(arguments: &[&str]) -> Command {
 pub struct Process {
     child: Child,
     lines: Receiver<String>,
-    complaints: Option<JoinHandle<String>>,
+    complaints: Receiver<String>,
 }
 
 /// What a process had said when it ended.
@@ -44,19 +44,12 @@ impl Process {
         Self::spawn(without_uring(&mut elara(arguments)))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// A command whose words go through pipes, as those of [`elara`] do.
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the binary starts");
-        let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        let mut stderr = child.stderr.take().unwrap();
-        let complaints = thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).map(|_| text).unwrap_or_default()
-        });
-        Self { child, lines, complaints: Some(complaints) }
+        let lines = lines_of(child.stdout.take().unwrap());
+        let complaints = lines_of(child.stderr.take().unwrap());
+        Self { child, lines, complaints }
     }
 
     /// The next line it says.
@@ -68,6 +61,29 @@ impl Process {
                 panic!("it says nothing more on stdout, and on stderr: {}", self.stderr())
             }
         }
+    }
+
+    /// The next line it says, or `None` when it ends without another word on stdout.
+    pub fn line_or_end(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("it neither speaks nor ends"),
+        }
+    }
+
+    /// The next line that begins with `start`, without it.
+    pub fn line_after(&mut self, start: &str) -> String {
+        loop {
+            if let Some(rest) = self.line().strip_prefix(start) {
+                return rest.to_owned();
+            }
+        }
+    }
+
+    /// The next line it says on stderr.
+    pub fn complaint(&self) -> String {
+        self.complaints.recv_timeout(PATIENCE).expect("it complains")
     }
 
     /// The address in the line `listening on ADDR`, which must come next.
@@ -93,9 +109,20 @@ impl Process {
         Ended { status: status.unwrap(), lines: self.lines.iter().collect(), stderr: self.stderr() }
     }
 
-    fn stderr(&mut self) -> String {
-        self.complaints.take().map_or_else(String::new, |complaints| complaints.join().unwrap())
+    /// What it still says on stderr until it has ended.
+    fn stderr(&self) -> String {
+        self.complaints.iter().map(|line| line + "\n").collect()
     }
+}
+
+/// The lines that come out of a pipe, until it closes.
+fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let pipe = BufReader::new(pipe);
+    thread::spawn(move || {
+        pipe.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    lines
 }
 
 impl Drop for Process {

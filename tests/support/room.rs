@@ -9,8 +9,9 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use elara_core::crypto::Secret;
-use elara_core::time::Instant;
-use elara_core::{Cidr, ClientAddr};
+use elara_core::time::{Instant, Span};
+use elara_core::{Cidr, ClientAddr, NodeId, SessionId};
+use elara_shards::command::SessionView;
 use elara_shards::io::memory::{Capacity, Memory, Outcome};
 use elara_shards::io::syscall::Syscall;
 use elara_shards::io::uring::Uring;
@@ -19,7 +20,7 @@ use elara_shards::shard::V0Policy;
 use elara_shards::sys::message::Family;
 use elara_shards::sys::mmsg::SendBatch;
 use elara_shards::sys::wait::Bell;
-use elara_shards::{Command, Counters, Io, Report, Shard, ShardConfig, socket};
+use elara_shards::{Access, Command, Counters, Io, Report, Shard, ShardConfig, socket};
 
 /// How a back end is made and what is around it.
 pub trait Place {
@@ -112,6 +113,37 @@ impl<P: Place> Room<P> {
         }
     }
 
+    /// A session as the shard describes it.
+    pub fn view(&mut self, session: SessionId) -> Option<SessionView> {
+        self.settle();
+        self.commands.post(Command::Session { ticket: 1, session }).expect("there is room");
+        self.cycle();
+        let reports = std::iter::from_fn(|| self.reports.take());
+        let views = reports.filter_map(|report| match report {
+            Report::Session { view, .. } => Some(view),
+            _ => None,
+        });
+        views.last().expect("an answer")
+    }
+
+    /// Asks the shard to send a participant away.
+    pub fn kick(&mut self, session: SessionId, node: NodeId) -> bool {
+        self.commands.post(Command::Kick { ticket: 1, session, node }).expect("there is room");
+        self.cycle();
+        let reports = std::iter::from_fn(|| self.reports.take());
+        let found = reports.filter_map(|report| match report {
+            Report::Kicked { found, .. } => Some(found),
+            _ => None,
+        });
+        found.last().expect("an answer")
+    }
+
+    /// From here on, these may enter.
+    pub fn replace_access(&mut self, access: Arc<Access>) {
+        self.commands.post(Command::Access(access)).expect("there is room");
+        self.settle();
+    }
+
     /// A command in the mailbox keeps the next cycle from waiting.
     fn nudge(&self) {
         self.commands.post(Command::Counters { ticket: 0 }).expect("there is room");
@@ -121,6 +153,19 @@ impl<P: Place> Room<P> {
     pub fn heard(&mut self, to: usize) -> Vec<Vec<u8>> {
         self.settle();
         self.place.heard(self.shard.io(), to)
+    }
+}
+
+impl Room<InMemory> {
+    /// `ms` milliseconds pass, in steps of ten, while everyone else is silent.
+    pub fn pass(&mut self, ms: u64) {
+        for _ in 0..ms / 10 {
+            let now = self.shard.io().now() + Span::from_millis(10);
+            self.shard.io().set_now(now);
+            self.nudge();
+            self.cycle();
+        }
+        self.settle();
     }
 }
 
@@ -219,6 +264,14 @@ pub struct InMemory {
 }
 
 impl InMemory {
+    /// `peers` more.
+    pub fn add_peers(&mut self, peers: usize) {
+        for _ in 0..peers {
+            let addr = self.fresh();
+            self.addrs.push(addr);
+        }
+    }
+
     fn fresh(&mut self) -> ClientAddr {
         self.ports += 1;
         ClientAddr::from((Ipv4Addr::LOCALHOST, self.ports))

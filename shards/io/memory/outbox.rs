@@ -6,8 +6,10 @@ use elara_core::random::Random;
 
 use super::mischief::Mischief;
 use super::pool::Pool;
-use crate::counters::Egress;
+use crate::counters::{Egress, Refusal};
 use crate::io::Slice;
+use crate::io::arena::Arena;
+use crate::io::refusals::Refusals;
 
 /// What became of a datagram that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +36,8 @@ pub struct Sent<'a> {
 pub(super) struct Outbox {
     queued: Vec<Queued>,
     slices: Vec<Slice>,
+    /// What queued sends carry that never was received.
+    arena: Arena,
     records: Vec<Record>,
     bytes: Vec<u8>,
     /// What the records and their bytes may take; 0 records: nothing is kept.
@@ -42,6 +46,7 @@ pub(super) struct Outbox {
     sends: u64,
     unseen: u64,
     egress: Egress,
+    refusals: Refusals,
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +56,7 @@ struct Queued {
     first: usize,
     end: usize,
     segment: u16,
+    tag: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -67,6 +73,7 @@ impl Outbox {
             queued: Vec::with_capacity(send_queue),
             // A queue of single frames, or a few sends of very many slices.
             slices: Vec::with_capacity(send_queue.max(2 * SEGMENTS_MAX)),
+            arena: Arena::new(),
             records: Vec::with_capacity(records_max),
             bytes: Vec::with_capacity(if records_max == 0 { 0 } else { bytes_max }),
             records_max,
@@ -74,19 +81,31 @@ impl Outbox {
             sends: 0,
             unseen: 0,
             egress: Egress::default(),
+            refusals: Refusals::new(),
         }
     }
 
     /// Queues a send; false, and nothing queued, when the queue must be settled first.
-    pub(super) fn push(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16) -> bool {
+    pub(super) fn push(
+        &mut self,
+        to: &ClientAddr,
+        slices: &[Slice],
+        segment: u16,
+        tag: u32,
+    ) -> bool {
         let first = self.slices.len();
         let end = first + slices.len();
         if self.queued.len() == self.queued.capacity() || end > self.slices.capacity() {
             return false;
         }
         self.slices.extend_from_slice(slices);
-        self.queued.push(Queued { to: *to, first, end, segment });
+        self.queued.push(Queued { to: *to, first, end, segment, tag });
         true
+    }
+
+    /// The same for one datagram of bytes that were never received.
+    pub(super) fn push_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) -> bool {
+        self.arena.keep(bytes).is_some_and(|slice| self.push(to, &[slice], 0, tag))
     }
 
     pub(super) fn settle(&mut self, pool: &Pool, mischief: &Mischief, random: &mut impl Random) {
@@ -96,6 +115,7 @@ impl Outbox {
         }
         self.queued.clear();
         self.slices.clear();
+        self.arena.clear();
     }
 
     fn settle_one(
@@ -138,6 +158,10 @@ impl Outbox {
             Outcome::Busy => self.egress.busy += datagrams as u64,
             Outcome::Failed => self.egress.failed += datagrams as u64,
         }
+        if outcome != Outcome::Sent {
+            let (datagrams, bytes) = (datagrams as u32, total as u32);
+            self.refusals.push(Refusal { tag: send.tag, datagrams, bytes });
+        }
     }
 
     /// Keeps the datagrams of a send to be shown. False when there is no room for them.
@@ -158,7 +182,8 @@ impl Outbox {
             return false;
         }
         for slice in &self.slices[send.first..send.end] {
-            self.bytes.extend_from_slice(pool.bytes(*slice));
+            let bytes = self.arena.bytes(*slice).unwrap_or_else(|| pool.bytes(*slice));
+            self.bytes.extend_from_slice(bytes);
         }
         for _ in 0..datagrams {
             let len = step.min(self.bytes.len() - start);
@@ -183,6 +208,10 @@ impl Outbox {
 
     pub(super) const fn unseen(&self) -> u64 {
         self.unseen
+    }
+
+    pub(super) fn refused(&mut self) -> Option<Refusal> {
+        self.refusals.pop()
     }
 
     pub(super) const fn egress(&self) -> Egress {

@@ -110,10 +110,10 @@ fn a_gathered_send_is_cut_where_the_kernel_would_cut_it() {
     let mut memory = small();
     let train = received(&mut memory, &[b"aa", b"bb", b"c"]);
     let pieces: Vec<Slice> = train.datagrams().collect();
-    memory.send(&addr(9), &pieces, 2);
-    memory.send(&addr(8), &[train.slice], 4);
-    memory.send(&addr(7), &pieces[..2], 0);
-    memory.send(&addr(6), &pieces[..1], 2);
+    memory.send(&addr(9), &pieces, 2, 0);
+    memory.send(&addr(8), &[train.slice], 4, 0);
+    memory.send(&addr(7), &pieces[..2], 0, 0);
+    memory.send(&addr(6), &pieces[..1], 2, 0);
     let sent: Vec<(u16, Vec<u8>)> =
         sent(&mut memory).into_iter().map(|(to, bytes, _)| (to, bytes)).collect();
     assert_eq!(
@@ -136,13 +136,13 @@ fn what_the_kernel_would_refuse_fails_and_the_rest_goes_out() {
     let mut memory = small();
     let train = received(&mut memory, &[b"aa"]);
     memory.mischief().unreachable.push(addr(9));
-    memory.send(&addr(9), &[train.slice], 0);
-    memory.send(&addr(0), &[train.slice], 0);
-    memory.send(&addr(8), &[train.slice; 65], 2);
+    memory.send(&addr(9), &[train.slice], 0, 0);
+    memory.send(&addr(0), &[train.slice], 0, 0);
+    memory.send(&addr(8), &[train.slice; 65], 2, 0);
     memory.settle();
     assert!(memory.sent().all(|sent| sent.outcome == Outcome::Failed));
     memory.clear_sent();
-    memory.send(&addr(8), &[train.slice; 64], 2);
+    memory.send(&addr(8), &[train.slice; 64], 2, 0);
     assert!(sent(&mut memory).iter().all(|sent| sent.2 == Outcome::Sent));
     assert_eq!((memory.egress().sent, memory.egress().failed), (64, 1 + 1 + 65));
 }
@@ -153,7 +153,7 @@ fn a_busy_socket_drops_and_counts() {
     let train = received(&mut memory, &[b"aa"]);
     memory.mischief().busy_every = 3;
     for _ in 0..6 {
-        memory.send(&addr(9), &[train.slice], 0);
+        memory.send(&addr(9), &[train.slice], 0, 0);
     }
     let busy = sent(&mut memory).iter().filter(|sent| sent.2 == Outcome::Busy).count();
     assert_eq!((busy, memory.egress().busy, memory.egress().sent), (2, 2, 4));
@@ -164,7 +164,7 @@ fn nobody_taking_what_is_sent_is_a_full_send_buffer() {
     let mut memory = small();
     let train = received(&mut memory, &[&[7; 64]]);
     for _ in 0..71 {
-        memory.send(&addr(9), &[train.slice], 0);
+        memory.send(&addr(9), &[train.slice], 0, 0);
     }
     memory.settle();
     assert_eq!((memory.egress().sent, memory.egress().busy, memory.unseen()), (70, 1, 1));
@@ -211,4 +211,33 @@ fn the_clock_is_turned_from_outside_and_never_back() {
     memory.enter(Wait::Until(later)).unwrap();
     assert_eq!(memory.asked(), Wait::Until(later));
     assert!(std::panic::catch_unwind(move || memory.set_now(Instant::ZERO)).is_err());
+}
+
+#[test]
+fn the_calendar_goes_with_the_clock_and_can_be_set() {
+    let mut memory = small();
+    let said = memory.calendar();
+    assert_eq!(said, CALENDAR);
+    memory.set_now(Instant::ZERO + Span::from_millis(1_500));
+    assert_eq!(memory.calendar(), UnixMillis(said.0 + 1_500));
+    memory.set_calendar(UnixMillis(7_000));
+    assert_eq!(memory.calendar(), UnixMillis(7_000), "back is possible too");
+    memory.set_now(Instant::ZERO + Span::from_millis(1_750));
+    assert_eq!(memory.calendar(), UnixMillis(7_250));
+}
+
+#[test]
+fn a_busy_socket_tells_whom_it_failed() {
+    let mut memory = small();
+    let train = received(&mut memory, &[b"aa", b"bb"]);
+    memory.mischief().busy_every = 2;
+    for tag in 1..=3 {
+        memory.send(&addr(9), &[train.slice], 2, 2 * tag);
+        memory.send_bytes(&addr(9), b"own", 2 * tag + 1);
+    }
+    memory.settle();
+    let refused: Vec<Refusal> = std::iter::from_fn(|| memory.refused()).collect();
+    let lost = |tag| Refusal { tag, datagrams: 1, bytes: 3 };
+    assert_eq!(refused, [lost(3), lost(5), lost(7)]);
+    assert_eq!((memory.egress().busy, memory.egress().sent), (3, 6));
 }

@@ -3,20 +3,22 @@
 use std::ptr;
 
 use elara_core::ClientAddr;
-use elara_core::limits::SEGMENTS_MAX;
+use elara_core::limits::{SEGMENTS_MAX, SEND_ARENA};
 use io_uring::{opcode, squeue};
 
 use super::SOCKET;
 use crate::sys::message::{Control, Family, RawAddr};
 
-/// Addresses, headers and slices of queued sends.
+/// Addresses, headers and slices of queued sends, and bytes that lie in no receive buffer.
 pub(super) struct Sends {
     family: Family,
     addresses: Box<[RawAddr]>,
     headers: Box<[libc::msghdr]>,
     controls: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
+    arena: Box<[u8]>,
     used: usize,
+    arena_used: usize,
     pub(super) vectors_used: usize,
 }
 
@@ -31,18 +33,24 @@ impl Sends {
             headers: vec![header; slots].into(),
             controls: vec![Control::EMPTY; slots].into(),
             vectors: vec![vector; slots.max(SEGMENTS_MAX) * 2].into(),
+            arena: vec![0; SEND_ARENA].into(),
             used: 0,
+            arena_used: 0,
             vectors_used: 0,
         }
     }
 
-    pub(super) const fn is_full(&self, parts: usize) -> bool {
-        self.used == self.addresses.len() || self.vectors_used + parts > self.vectors.len()
+    /// Whether there is no room for one more send of so many parts and so many bytes in the arena.
+    pub(super) const fn is_full(&self, parts: usize, bytes: usize) -> bool {
+        self.used == self.addresses.len()
+            || self.vectors_used + parts > self.vectors.len()
+            || self.arena_used + bytes > self.arena.len()
     }
 
     pub(super) const fn reset(&mut self) {
         self.used = 0;
         self.vectors_used = 0;
+        self.arena_used = 0;
     }
 
     #[inline]
@@ -58,6 +66,16 @@ impl Sends {
         self.vectors[self.vectors_used] =
             libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len };
         self.vectors_used += 1;
+    }
+
+    /// Copies bytes into the arena, and makes a vector of the copy.
+    #[inline]
+    pub(super) fn copy(&mut self, bytes: &[u8]) {
+        let copy = &mut self.arena[self.arena_used..][..bytes.len()];
+        copy.copy_from_slice(bytes);
+        let base = copy.as_ptr();
+        self.arena_used += bytes.len();
+        self.vector(base, bytes.len());
     }
 
     /// The entry that sends the vectors from `first` on to the address in `slot`.

@@ -3,11 +3,11 @@
 use zerocopy::FromBytes;
 
 use crate::limits::{HEADER_LEN, TAG_LEN, V1_FRAME_MAX, V1_HEADER_LEN_MAX};
-use crate::wire::Header;
 use crate::wire::v1::Kind;
+use crate::wire::{Class, Header};
 
-/// Numbers are counted apart in each of these: the five data classes and control.
-pub const COUNTED_CLASSES: usize = 6;
+/// Numbers are counted apart in each of these: the data classes and control.
+pub const COUNTED_CLASSES: usize = Class::COUNT + 1;
 
 /// The bytes cannot be a frame of this kind: too short, too long, or `header_len` points nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,12 +45,12 @@ impl Bounds {
         })
     }
 
-    /// Which of the six counters and windows this frame's class has; `None` for other classes.
+    /// Which of the counters and windows this frame's class has; `None` for other classes.
     #[inline]
     pub(super) const fn counter(&self) -> Option<usize> {
         match Kind::from_byte(self.class) {
             Some(Kind::Data(class)) => Some(class as usize),
-            Some(Kind::Control) => Some(COUNTED_CLASSES - 1),
+            Some(Kind::Control) => Some(Class::COUNT),
             Some(Kind::Handshake) | None => None,
         }
     }
@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn a_frame_is_bounded_on_every_side() {
         let mut frame = vec![0; V1_FRAME_MAX + 1];
-        frame[..HEADER_LEN].copy_from_slice(Header::v0(SessionId(1), NodeId(2)).as_bytes());
+        let header = Header::v1(0, SessionId(1), NodeId(2), Kind::Control);
+        frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
         for (header_len, len, fits) in [
             (30, 46, true),
             (30, 45, false),

@@ -82,6 +82,18 @@ impl Link {
         let (sending, receiving) = (Sending::new(down, conn), Receiving::new(up));
         Self { conn, suite, inst, sending, receiving }
     }
+
+    /// Forgets expanded keys, because the other end is silent; data brings them back.
+    pub fn cool(&mut self) {
+        self.sending.cool();
+        self.receiving.cool();
+    }
+
+    /// Whether no key is kept expanded.
+    #[must_use]
+    pub const fn is_cold(&self) -> bool {
+        self.sending.is_cold() && self.receiving.is_cold()
+    }
 }
 
 #[cfg(test)]

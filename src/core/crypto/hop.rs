@@ -16,9 +16,12 @@
 //! twice, and what the second seal yields is the body again.
 //!
 //! [`HopKey`] is the arithmetic. Whoever sends or receives uses [`Sending`] and [`Receiving`], which
-//! own the numbers and the windows, so that no nonce is used twice and no window moves early.
+//! own the numbers and the windows, so that no nonce is used twice and no window moves early. Between
+//! uses a key is a [`HopSecret`]; `resting` says when it is kept expanded. Nothing here allocates but
+//! for that.
 
 mod connection;
+mod resting;
 
 pub use connection::{Received, Receiving, Refusal, SendRefused, Sending};
 
@@ -27,8 +30,9 @@ use core::fmt;
 use super::bounds::{Bounds, Misshapen};
 use super::hash::{HASH_LEN, expand, extract};
 use super::secret::Secret;
-use super::suite::{AeadKey, BadTag, KEY_LEN, NONCE_LEN, Nonce, Suite, Tag};
-use crate::limits::{HEADER_LEN, TAG_LEN, V1_FRAME_MAX};
+use super::suite::{AeadKey, BadTag, KEY_LEN, NONCE_LEN, Nonce, Suite};
+use crate::limits::{HEADER_LEN, V1_FRAME_MAX};
+use crate::wire::v1::seal::{split_tag, split_tag_mut};
 
 /// What a Noise handshake leaves: a key for each direction, and the hash of all that was said.
 #[derive(Clone, Debug)]
@@ -89,9 +93,9 @@ impl fmt::Debug for Scratch {
 #[derive(Debug)]
 pub struct HopKeys {
     /// Client to relay.
-    pub up: HopKey,
+    pub up: HopSecret,
     /// Relay to client.
-    pub down: HopKey,
+    pub down: HopSecret,
     /// The connection's public name.
     pub inst: Inst,
 }
@@ -103,15 +107,43 @@ impl HopKeys {
         let up = extract(&split.h, split.ki.expose());
         let down = extract(&split.h, split.kr.expose());
         Self {
-            up: HopKey::from_material(suite, &expand(&up, &[b"ELARA1 hop up"])),
-            down: HopKey::from_material(suite, &expand(&down, &[b"ELARA1 hop dn"])),
+            up: HopSecret::new(suite, expand(&up, &[b"ELARA1 hop up"])),
+            down: HopSecret::new(suite, expand(&down, &[b"ELARA1 hop dn"])),
             inst: Inst(*expand::<16>(&up, &[b"ELARA1 inst"]).expose()),
         }
     }
 }
 
-/// One direction's key. Its methods trust the caller with the frame's number: sealing two
-/// different frames of one class under one number gives both away.
+/// One direction's key at rest: 45 bytes.
+#[derive(Debug)]
+pub struct HopSecret {
+    material: Secret<{ KEY_LEN + NONCE_LEN }>,
+    suite: Suite,
+}
+
+impl HopSecret {
+    /// The key of `key 32 | iv 12`.
+    #[must_use]
+    pub const fn new(suite: Suite, material: Secret<{ KEY_LEN + NONCE_LEN }>) -> Self {
+        Self { material, suite }
+    }
+
+    /// The suite.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The key, ready for use. With AES-GCM that costs about as much as the tag of a short frame.
+    #[must_use]
+    pub fn expand(&self) -> HopKey {
+        let (key, iv) = split_material(&self.material);
+        HopKey { key: AeadKey::new(self.suite, key), iv: *iv }
+    }
+}
+
+/// One direction's key, expanded: about 0.6 KiB. Its methods trust the caller with the frame's number:
+/// sealing two different frames of one class under one number gives both away.
 #[derive(Debug)]
 pub struct HopKey {
     key: AeadKey,
@@ -119,13 +151,6 @@ pub struct HopKey {
 }
 
 impl HopKey {
-    /// The key of `key 32 | iv 12`.
-    #[must_use]
-    pub fn from_material(suite: Suite, material: &Secret<{ KEY_LEN + NONCE_LEN }>) -> Self {
-        let (key, iv) = split_material(material);
-        Self { key: AeadKey::new(suite, key), iv: *iv }
-    }
-
     /// The suite.
     #[must_use]
     pub const fn suite(&self) -> Suite {
@@ -140,7 +165,7 @@ impl HopKey {
     pub fn tag(&self, frame: &mut [u8]) -> Result<(), Misshapen> {
         let bounds = Bounds::of(frame)?;
         let nonce = self.nonce(&bounds);
-        let (front, tag) = frame.split_last_chunk_mut::<TAG_LEN>().ok_or(Misshapen)?;
+        let (front, tag) = split_tag_mut(frame);
         let (head, body) = front.split_at_mut(bounds.header_len);
         *tag = match self.suite() {
             Suite::AesGcm => {
@@ -171,7 +196,7 @@ impl HopKey {
         frame: &[u8],
         scratch: &mut Scratch,
     ) -> Result<(), Refusal> {
-        let (front, tag) = split_tag(frame)?;
+        let (front, tag) = split_tag(frame);
         let (head, body) = front.split_at_checked(bounds.header_len).ok_or(Misshapen)?;
         let nonce = self.nonce(bounds);
         Ok(match self.suite() {
@@ -190,7 +215,7 @@ impl HopKey {
             return Err(Misshapen);
         }
         let nonce = self.nonce(&bounds);
-        let (front, tag) = frame.split_last_chunk_mut::<TAG_LEN>().ok_or(Misshapen)?;
+        let (front, tag) = split_tag_mut(frame);
         let (head, messages) = front.split_at_mut(HEADER_LEN);
         *tag = self.key.seal(nonce, head, messages);
         Ok(())
@@ -209,7 +234,7 @@ impl HopKey {
         if bounds.header_len != HEADER_LEN {
             return Err(Refusal::Misshapen);
         }
-        let (front, tag) = split_tag(frame)?;
+        let (front, tag) = split_tag(frame);
         let (head, messages) = front.split_at_checked(HEADER_LEN).ok_or(Misshapen)?;
         let opened = scratch.hold(messages);
         self.key.open(self.nonce(&bounds), head, opened, tag)?;
@@ -221,12 +246,6 @@ impl HopKey {
         let [a, b, c, d] = bounds.seq.to_le_bytes();
         xor(&self.iv, [0, 0, 0, 0, bounds.class, 0, 0, 0, a, b, c, d])
     }
-}
-
-/// The last sixteen bytes, and all before them.
-#[inline]
-pub(super) fn split_tag(frame: &[u8]) -> Result<(&[u8], &Tag), Misshapen> {
-    frame.split_last_chunk().ok_or(Misshapen)
 }
 
 /// `key 32 | iv 12`.

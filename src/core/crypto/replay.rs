@@ -5,22 +5,23 @@
 //! [`Fresh`] that only [`Window::check`] gives, and what stands between them is the tag.
 //! ```text
 //!            too old | ... window ... | highest | ahead: always fresh
-//!   bits:  [word][word][word][word][word]   seq / 64 mod WORDS picks the word
+//!   bits:  [word][word]..[word][word]   seq / 32 mod WORDS picks the word
 //! ```
-//! Numbers are 32 bits and never wrap: who has used them up makes new keys.
+//! Numbers are 32 bits and never wrap: who has used them up makes new keys. Words are 32 bits too: a
+//! relay keeps six windows for each participant, and nothing in them is padding.
 
-/// A window of `64 * (WORDS - 1)` numbers.
+/// A window of `32 * (WORDS - 1)` numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window<const WORDS: usize> {
-    bits: [u64; WORDS],
-    /// One above the highest number set.
-    next: u64,
+    bits: [u32; WORDS],
+    /// The highest number set; 0 while there is none, whose bit then says so.
+    highest: u32,
 }
 
 /// 256 numbers: what the relay keeps for each connection and class.
-pub type HopWindow = Window<5>;
+pub type HopWindow = Window<9>;
 /// 1,024 numbers: what a receiver keeps for each sender's media, whose paths reorder more.
-pub type MediaWindow = Window<17>;
+pub type MediaWindow = Window<33>;
 
 /// A number that has not been seen, as far as `check` can know: its frame may still be forged.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,12 +39,12 @@ pub enum Stale {
 
 impl<const WORDS: usize> Window<WORDS> {
     /// How far behind the highest number a late one may be.
-    pub const WIDTH: u64 = 64 * (WORDS as u64 - 1);
+    pub const WIDTH: u64 = 32 * (WORDS as u64 - 1);
 
     /// A window that has seen nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bits: [0; WORDS], next: 0 }
+        Self { bits: [0; WORDS], highest: 0 }
     }
 
     /// Whether `seq` may be accepted. Changes nothing.
@@ -52,11 +53,10 @@ impl<const WORDS: usize> Window<WORDS> {
     /// See [`Stale`].
     #[inline]
     pub const fn check(&self, seq: u32) -> Result<Fresh, Stale> {
-        let number = seq as u64;
-        if number >= self.next {
+        if seq > self.highest {
             return Ok(Fresh(seq));
         }
-        if number + Self::WIDTH < self.next {
+        if seq as u64 + Self::WIDTH <= self.highest as u64 {
             return Err(Stale::TooOld);
         }
         let (word, bit) = Self::place(seq);
@@ -66,23 +66,33 @@ impl<const WORDS: usize> Window<WORDS> {
     /// Remembers a number whose frame has been verified; true when it is the newest so far.
     #[inline]
     pub fn set(&mut self, Fresh(seq): Fresh) -> bool {
-        let number = u64::from(seq);
-        let newest = number >= self.next;
+        // Equal only as the very first: what has been set is not fresh.
+        let newest = seq >= self.highest;
         if newest {
-            let (from, to) = (self.next.div_ceil(64), number / 64);
+            let (from, to) = (self.highest / 32 + 1, seq / 32);
             // Words entered for the first time since they last went round; all of them at most once.
-            for word in from..=to.min(from + WORDS as u64 - 1) {
+            for word in from..=to.min(from + WORDS as u32 - 1) {
                 self.bits[word as usize % WORDS] = 0;
             }
-            self.next = number + 1;
+            self.highest = seq;
         }
         let (word, bit) = Self::place(seq);
         self.bits[word] |= bit;
         newest
     }
 
-    const fn place(seq: u32) -> (usize, u64) {
-        ((seq / 64) as usize % WORDS, 1 << (seq % 64))
+    /// Of the 32 numbers before `next`, those that have not been set: bit 0 is `next - 1`. Numbers that
+    /// have left the window count as set, and those below 0 do not exist.
+    #[must_use]
+    pub fn missing_before(&self, next: u32) -> u32 {
+        (0..u32::BITS).fold(0, |missing, bit| {
+            let unset = next.checked_sub(bit + 1).is_some_and(|seq| self.check(seq).is_ok());
+            missing | u32::from(unset) << bit
+        })
+    }
+
+    const fn place(seq: u32) -> (usize, u32) {
+        ((seq / 32) as usize % WORDS, 1 << (seq % 32))
     }
 }
 
@@ -157,12 +167,12 @@ mod tests {
 
     #[test]
     fn a_million_steps_agree_with_a_set() {
-        walk_beside_the_model::<5>(1, 1_000_000);
+        walk_beside_the_model::<9>(1, 1_000_000);
     }
 
     #[test]
     fn the_wide_window_agrees_with_a_set() {
-        walk_beside_the_model::<17>(2, 300_000);
+        walk_beside_the_model::<33>(2, 300_000);
     }
 
     #[test]
@@ -178,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn the_first_number_is_new_once_whichever_it_is() {
+        for first in [0, 1, 31, 32, 255, 256, 1 << 20] {
+            let mut window = HopWindow::new();
+            let fresh = window.check(first).unwrap();
+            assert!(window.set(fresh), "{first} is the newest");
+            assert_eq!(window.check(first), Err(Stale::Replayed));
+            if let (Some(before), true) = (first.checked_sub(1), first < 256) {
+                assert!(window.check(before).is_ok(), "{before} may be late");
+            }
+        }
+    }
+
+    #[test]
     fn exactly_256_numbers_are_remembered() {
         let mut window = HopWindow::new();
         let fresh = window.check(1_000).unwrap();
@@ -186,6 +209,21 @@ mod tests {
         let fresh = window.check(745).unwrap();
         assert!(!window.set(fresh), "late, not newest");
         assert_eq!(window.check(745), Err(Stale::Replayed));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_backwards_from_the_next() {
+        let mut window = HopWindow::new();
+        assert_eq!((window.missing_before(0), window.missing_before(3)), (0, 0b111));
+        for seq in [0, 1, 3, 4] {
+            let fresh = window.check(seq).unwrap();
+            window.set(fresh);
+        }
+        assert_eq!(window.missing_before(5), 0b100, "2 is missing");
+        assert_eq!(window.missing_before(7), 0b1_0011, "5 and 6 as well");
+        let fresh = window.check(1_000).unwrap();
+        window.set(fresh);
+        assert_eq!(window.missing_before(7), 0, "nobody remembers");
     }
 
     #[test]

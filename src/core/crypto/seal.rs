@@ -30,15 +30,14 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::bounds::{Bounds, Misshapen};
 use super::hash::{HASH_LEN, expand, extract};
-use super::hop::{Inst, Scratch, split_material, split_tag, xor};
+use super::hop::{Inst, Scratch, split_material, xor};
 use super::identity::PublicKey;
 use super::secret::Secret;
 use super::suite::{AeadKey, BadTag, Nonce, Suite};
 use crate::limits::{KEY_NAME_LEN, TAG_LEN};
+use crate::wire::Class;
 use crate::wire::v1::KeyName;
-
-/// The data classes.
-const CLASSES: usize = 5;
+use crate::wire::v1::seal::split_tag;
 
 /// The 32 random bytes behind `e=` in a join address. They never leave the client.
 pub type SessionKey = Secret<32>;
@@ -139,8 +138,8 @@ impl ClassKey {
         scratch: &'s mut Scratch,
     ) -> Result<&'s [u8], OpenRefused> {
         let (text, _) = sealed_parts(bounds, frame.len()).ok_or(OpenRefused::Misshapen)?;
-        let (front, _hop) = split_tag(frame)?;
-        let (front, tag) = split_tag(front)?;
+        let (front, _hop) = split_tag(frame);
+        let (front, tag) = split_tag(front);
         let (aad, ciphertext) = front.split_at_checked(text).ok_or(OpenRefused::Misshapen)?;
         let content = scratch.hold(ciphertext);
         self.key.open(self.nonce(bounds.seq), aad, content, tag)?;
@@ -153,11 +152,11 @@ impl ClassKey {
     }
 }
 
-/// A sender's keys for one connection: all five classes.
+/// A sender's keys for one connection: one for each class.
 #[derive(Debug)]
 pub struct Sealer {
     name: KeyName,
-    keys: [ClassKey; CLASSES],
+    keys: [ClassKey; Class::COUNT],
 }
 
 impl Sealer {
@@ -173,7 +172,7 @@ impl Sealer {
 
     /// Whether a frame has the room that sealing needs, and a class that is sealed.
     pub(super) fn fits(&self, bounds: &Bounds, len: usize) -> bool {
-        usize::from(bounds.class) < CLASSES && sealed_parts(bounds, len).is_some()
+        Class::from_byte(bounds.class).is_some() && sealed_parts(bounds, len).is_some()
     }
 
     /// Seals a frame whose number is final: writes the key's name, the ciphertext in place of the

@@ -12,7 +12,7 @@ use elara_core::limits::V1_OVERHEAD;
 use elara_core::random::{GuessableKeys, Seeded};
 use elara_core::time::{Instant, UnixMillis};
 use elara_core::wire::Header;
-use elara_core::wire::v1::KeyName;
+use elara_core::wire::v1::{KeyName, Kind};
 use elara_core::{ClientAddr, NodeId, SessionId};
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
@@ -60,8 +60,7 @@ fn frame_like() -> impl Strategy<Value = Vec<u8>> {
     let lengths = prop_oneof![0..1_500_usize, Just(58), Just(62), Just(78), Just(166), Just(512)];
     let head = (suite(), class, 0..7_u8, prop_oneof![Just(30_u16), 0..100_u16, any::<u16>()]);
     (head, lengths, any::<u64>()).prop_map(|((suite, class, profile, header_len), len, seed)| {
-        let mut header = Header::v0(SessionId(1), NodeId(2));
-        header.version_suite = suite.first_byte();
+        let mut header = Header::v1(suite as u8, SessionId(1), NodeId(2), Kind::Control);
         header.class = class;
         header.profile = profile;
         header.header_len.set(header_len);
@@ -89,8 +88,8 @@ proptest! {
         prop_assert!(openers.is_empty());
         let _ = key_name(&bytes);
         let mut own = bytes.clone();
-        let _ = keys(suite).up.tag(&mut own);
-        let _ = keys(suite).up.seal_control(&mut own);
+        let _ = keys(suite).up.expand().tag(&mut own);
+        let _ = keys(suite).up.expand().seal_control(&mut own);
     }
 
     #[test]
@@ -126,9 +125,8 @@ proptest! {
         let inst = keys(suite).inst;
         let sealer = Sealer::new(suite, &secret(), &ID, &inst, conn);
         let (mut sending, mut receiving) = (Sending::new(keys_up, conn), Receiving::new(keys(suite).up));
-        let mut header = Header::v0(SessionId(1), NodeId(2));
-        header.version_suite = suite.first_byte();
-        header.class = class;
+        let kind = Kind::from_byte(class).expect("a class");
+        let mut header = Header::v1(suite as u8, SessionId(1), NodeId(2), kind);
         header.header_len.set(30 + tlvs as u16);
         let mut frame = vec![0; V1_OVERHEAD + tlvs + content.len()];
         frame[..30].copy_from_slice(header.as_bytes());

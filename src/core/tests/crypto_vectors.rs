@@ -25,6 +25,7 @@ use elara_core::crypto::{Secret, Suite, seal};
 use elara_core::limits::KEY_NAME_LEN;
 use elara_core::time::UnixMillis;
 use elara_core::wire::Header;
+use elara_core::wire::v1::Kind;
 use elara_core::wire::v1::header::CLASS_CONTROL;
 use elara_core::{NodeId, SessionId};
 use zerocopy::IntoBytes;
@@ -248,12 +249,11 @@ fn stored_certificates_and_addresses_are_good() {
 
 /// Session, node, class and number in a header; the rest of the frame counts up.
 fn plain_frame(suite: Suite, class: u8, seq: u32, tlvs: usize, len: usize) -> Vec<u8> {
-    let mut header = Header::v0(SESSION, NodeId(0x1122_3344_5566_7788));
-    header.version_suite = suite.first_byte();
-    header.class = class;
+    let (node, kind) = (NodeId(0x1122_3344_5566_7788), Kind::from_byte(class).expect("a class"));
+    let mut header = Header::v1(suite as u8, SESSION, node, kind);
     header.header_len.set((30 + tlvs) as u16);
     header.time_hint.set(-5);
-    header.seq_window.set(seq);
+    header.set_seq_v1(seq);
     let mut frame: Vec<u8> = (0..len).map(|i| i as u8).collect();
     frame[..30].copy_from_slice(header.as_bytes());
     frame
@@ -278,7 +278,7 @@ fn hop_vectors() -> String {
         {
             let before = plain_frame(suite, class, seq, tlvs, len);
             let mut frame = before.clone();
-            keys.up.tag(&mut frame).unwrap();
+            keys.up.expand().tag(&mut frame).unwrap();
             out.shows("a data frame, tagged upwards")
                 .value("suite", suite as u8)
                 .hex("ki", &run::<32>(7))
@@ -289,7 +289,7 @@ fn hop_vectors() -> String {
         for (seq, len) in [(0, 46), (9, 57), (70_000, 300)] {
             let before = plain_frame(suite, CLASS_CONTROL, seq, 0, len);
             let mut frame = before.clone();
-            keys.down.seal_control(&mut frame).unwrap();
+            keys.down.expand().seal_control(&mut frame).unwrap();
             out.shows("a control frame, sealed downwards")
                 .value("suite", suite as u8)
                 .hex("kr", &run::<32>(8))
@@ -317,10 +317,11 @@ fn stored_hop_frames_verify() {
     for told in told("v1-hop.txt", "a data frame") {
         let frame = told.bytes("frame");
         assert_eq!(frame[..frame.len() - 16], told.bytes("untagged"));
-        assert_eq!(keys_told(&told).up.verify(&frame, &mut scratch), Ok(()));
+        assert_eq!(keys_told(&told).up.expand().verify(&frame, &mut scratch), Ok(()));
     }
     for told in told("v1-hop.txt", "a control frame") {
-        let opened = keys_told(&told).down.open_control(&told.bytes("frame"), &mut scratch);
+        let key = keys_told(&told).down.expand();
+        let opened = key.open_control(&told.bytes("frame"), &mut scratch);
         assert_eq!(opened.unwrap(), told.bytes("messages"));
     }
 }
@@ -365,7 +366,7 @@ fn stored_sealed_frames_open() {
     let mut scratch = Scratch::new();
     for told in told("v1-seal.txt", "a sealed frame") {
         let frame = told.bytes("frame");
-        assert_eq!(keys_told(&told).up.verify(&frame, &mut scratch), Ok(()));
+        assert_eq!(keys_told(&told).up.expand().verify(&frame, &mut scratch), Ok(()));
         let secret = EpochSecret::from_session_key(&told.secret("session_key"));
         let author =
             seal::Author { id: PublicKey(told.array("id_pub")), inst: Inst(told.array("inst")) };

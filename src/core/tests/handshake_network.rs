@@ -15,6 +15,7 @@ use elara_core::crypto::token::{Claims, Issuers, Permissions, Subject, Token};
 use elara_core::random::{GuessableKeys, Random, Seeded};
 use elara_core::time::{Instant, Span, UnixMillis};
 use elara_core::wire::Header;
+use elara_core::wire::v1::Kind;
 use elara_core::wire::v1::header::CLASS_CONTROL;
 use elara_core::{ClientAddr, NodeId, SessionId};
 use zerocopy::IntoBytes;
@@ -267,9 +268,7 @@ impl World {
 }
 
 fn control(suite: Suite, node: NodeId) -> Vec<u8> {
-    let mut header = Header::v0(SESSION, node);
-    header.version_suite = suite.first_byte();
-    header.class = CLASS_CONTROL;
+    let header = Header::v1(suite as u8, SESSION, node, Kind::Control);
     let mut frame = vec![0; 62];
     frame[..30].copy_from_slice(header.as_bytes());
     frame

@@ -109,6 +109,9 @@ impl Class {
     pub const ALL: [Self; 5] =
         [Self::Core, Self::Perceptual, Self::Enhancement, Self::Cosmetic, Self::Repair];
 
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
     /// The class a byte names, if it names one.
     #[must_use]
     pub const fn from_byte(byte: u8) -> Option<Self> {

@@ -336,7 +336,8 @@ impl Relay {
     fn elara(io: &str) -> Self {
         let binary = binary();
         let mut child = Command::new(&binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--dev", "--io", io, "--shards", "1"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--dev", "--io", io])
+            .args(["--shards", "1"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|why| panic!("{} does not start: {why}", binary.display()));

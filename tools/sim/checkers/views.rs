@@ -57,6 +57,8 @@ fn check_session(
                 node: *node,
                 addr: member.addr,
                 silent: now.since(member.heard),
+                sent: 0,
+                lost: 0,
             })
             .collect(),
     });

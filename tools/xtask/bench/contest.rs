@@ -125,9 +125,9 @@ impl Contestant {
         let listen = ["--listen", "127.0.0.1:0"];
         match self {
             Self::Relay(io) => {
-                let args =
-                    ["serve", "--dev", "--shards", "1", "--io", &io.to_string()].map(String::from);
-                program(places.binary("elara"), args.into_iter().chain(listen.map(String::from)))
+                let io = io.to_string();
+                let args = ["serve", "--dev", "--admin", "off", "--shards", "1", "--io", &io];
+                program(places.binary("elara"), args.into_iter().chain(listen))
             }
             Self::Floor(technique) => {
                 let args = ["floor-forwarder", "--technique", technique_name(technique)];

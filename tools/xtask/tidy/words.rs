@@ -49,7 +49,8 @@ pub(super) fn shards_take_no_lock(tree: &Tree) -> Vec<Finding> {
     )
 }
 
-/// Core is told the time; a shard reads it once a cycle through its `Io`.
+/// Core is told the time; a shard reads it through its `Io`, the clock once a cycle and the calendar about
+/// once a second; and a back end reads both through `sys::cpu`.
 pub(super) fn clocks_have_one_address(tree: &Tree) -> Vec<Finding> {
     let ruled = |file: &File| {
         file.path.starts_with("src/core/")

@@ -214,6 +214,31 @@ impl Entry {
         }
     }
 
+    /// The connection `conn`, active or ending, by which a frame has just arrived.
+    #[must_use]
+    pub fn connection(&self, conn: u8) -> Option<&Connection> {
+        match &self.places[usize::from(conn & 1)] {
+            Place::Live(connection) | Place::Ending(connection, _)
+                if connection.link.conn == conn =>
+            {
+                Some(connection)
+            }
+            _ => None,
+        }
+    }
+
+    /// Makes the entry as small as it can be, because its participant is silent: expanded keys go, and come
+    /// back with the next data frame. Connections and what they have seen stay.
+    pub fn cool(&mut self) {
+        self.places.iter_mut().filter_map(Place::link_mut).for_each(Link::cool);
+    }
+
+    /// Whether it is that small.
+    #[must_use]
+    pub fn is_cold(&self) -> bool {
+        self.places.iter().filter_map(Place::link).all(Link::is_cold)
+    }
+
     /// When something here ends by itself.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -240,15 +265,11 @@ impl Entry {
     fn link_of(&mut self, frame: &[u8], now: Instant) -> Result<(usize, &mut Link), Refused> {
         let bounds = Bounds::of(frame).map_err(|why| Refused::Hop(why.into()))?;
         let parity = usize::from(bounds.parity);
-        let link = match &mut self.places[parity] {
-            Place::Live(connection) => Some(&mut connection.link),
-            Place::HalfOpen(half_open) if now < half_open.until => {
-                Some(&mut half_open.connection.link)
-            }
-            Place::Ending(connection, until) if now < *until => Some(&mut connection.link),
-            _ => None,
-        };
-        Ok((parity, link.ok_or(Refused::NoConnection)?))
+        let place = &mut self.places[parity];
+        if place.until().is_some_and(|until| until <= now) {
+            return Err(Refused::NoConnection);
+        }
+        Ok((parity, place.link_mut().ok_or(Refused::NoConnection)?))
     }
 
     /// A frame of the connection at `parity` has verified.
@@ -258,7 +279,7 @@ impl Entry {
         if activated {
             self.activate(parity, now);
         }
-        let conn = self.places[parity].conn().unwrap_or_default();
+        let conn = self.places[parity].link().map_or(0, |link| link.conn);
         Arrival { received, conn, activated, active: self.active == Some(conn) }
     }
 
@@ -290,10 +311,18 @@ impl Place {
         }
     }
 
-    const fn conn(&self) -> Option<u8> {
+    const fn link(&self) -> Option<&Link> {
         match self {
-            Self::HalfOpen(half_open) => Some(half_open.connection.link.conn),
-            Self::Live(connection) | Self::Ending(connection, _) => Some(connection.link.conn),
+            Self::HalfOpen(half_open) => Some(&half_open.connection.link),
+            Self::Live(connection) | Self::Ending(connection, _) => Some(&connection.link),
+            Self::Empty => None,
+        }
+    }
+
+    const fn link_mut(&mut self) -> Option<&mut Link> {
+        match self {
+            Self::HalfOpen(half_open) => Some(&mut half_open.connection.link),
+            Self::Live(connection) | Self::Ending(connection, _) => Some(&mut connection.link),
             Self::Empty => None,
         }
     }

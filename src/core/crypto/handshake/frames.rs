@@ -25,8 +25,8 @@ use crate::crypto::suite::Suite;
 use crate::crypto::token::Token;
 use crate::ids::{ClientAddr, NodeId, SessionId};
 use crate::limits::HEADER_LEN;
-use crate::wire::Header;
 use crate::wire::v1::header::CLASS_HANDSHAKE;
+use crate::wire::{Header, v1};
 
 /// Bytes of HELLO.
 pub const HELLO_LEN: usize = 512;
@@ -296,9 +296,7 @@ impl WelcomePayload {
 
 /// The header of a handshake frame.
 pub(super) fn header(kind: Kind, suite: Suite, session: SessionId, node: NodeId) -> Header {
-    let mut header = Header::v0(session, node);
-    header.version_suite = suite.first_byte();
-    header.class = CLASS_HANDSHAKE;
+    let mut header = Header::v1(suite as u8, session, node, v1::Kind::Handshake);
     header.profile = kind as u8;
     header
 }

@@ -22,8 +22,8 @@ use crate::crypto::token::{BadToken, Claims, Issuers, Permissions, Subject, Toke
 use crate::limits::HEADER_LEN;
 use crate::random::{GuessableKeys, Seeded};
 use crate::time::{Instant, Span, UnixMillis};
-use crate::wire::Header;
 use crate::wire::v1::header::CLASS_CONTROL;
+use crate::wire::{Header, v1};
 use crate::{ClientAddr, NodeId, SessionId};
 
 type Keys = GuessableKeys<Seeded>;
@@ -159,9 +159,8 @@ impl Scene {
 }
 
 fn frame(suite: Suite, class: u8, len: usize) -> Vec<u8> {
-    let mut header = Header::v0(SESSION, NodeId(1));
-    header.version_suite = suite.first_byte();
-    header.class = class;
+    let kind = v1::Kind::from_byte(class).expect("a class");
+    let header = Header::v1(suite as u8, SESSION, NodeId(1), kind);
     let mut frame = vec![0; len];
     frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
     frame

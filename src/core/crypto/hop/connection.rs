@@ -3,11 +3,13 @@
 //! [`Sending`] gives every frame its number, once. [`Receiving`] holds the order *check, verify, set*:
 //! a forged frame moves no window, whatever number it carries.
 
-use super::{HopKey, Scratch};
+use super::resting::RestingKey;
+use super::{HopSecret, Scratch};
 use crate::crypto::bounds::{Bounds, COUNTED_CLASSES, Misshapen, stamp};
 use crate::crypto::replay::{Fresh, HopWindow, Stale};
 use crate::crypto::seal::Sealer;
 use crate::limits::{REKEY_FORGERIES, REKEY_FRAMES, TAG_LEN};
+use crate::wire::Class;
 use crate::wire::v1::header::CLASS_CONTROL;
 
 /// Why a frame cannot be sent.
@@ -43,7 +45,7 @@ pub enum Refusal {
 /// The sender's end of one direction.
 #[derive(Debug)]
 pub struct Sending {
-    key: HopKey,
+    key: RestingKey,
     conn: u8,
     /// The next number of each counted class.
     next: [u64; COUNTED_CLASSES],
@@ -52,8 +54,8 @@ pub struct Sending {
 impl Sending {
     /// The beginning of connection `conn`: every class counts from 0.
     #[must_use]
-    pub const fn new(key: HopKey, conn: u8) -> Self {
-        Self { key, conn, next: [0; COUNTED_CLASSES] }
+    pub const fn new(secret: HopSecret, conn: u8) -> Self {
+        Self { key: RestingKey::new(secret), conn, next: [0; COUNTED_CLASSES] }
     }
 
     /// The connection's number.
@@ -83,7 +85,7 @@ impl Sending {
         let seq = self.number(counter)?;
         stamp(frame, seq, self.conn);
         sealer.seal(frame)?;
-        self.key.tag(frame)?;
+        self.key.for_data(|key| key.tag(frame))?;
         Ok(seq)
     }
 
@@ -102,7 +104,7 @@ impl Sending {
         }
         let seq = self.number(counter)?;
         stamp(frame, seq, self.conn);
-        self.key.seal_control(frame)?;
+        self.key.for_control(|key| key.seal_control(frame))?;
         Ok(seq)
     }
 
@@ -116,7 +118,18 @@ impl Sending {
     /// The number that the next frame of data class `class` will have.
     #[must_use]
     pub fn next_seq(&self, class: u8) -> Option<u64> {
-        self.next[..5].get(usize::from(class)).copied()
+        self.next[..Class::COUNT].get(usize::from(class)).copied()
+    }
+
+    /// Forgets what is only there to be fast, some 0.6 KiB; the next data frame brings it back.
+    pub fn cool(&mut self) {
+        self.key.cool();
+    }
+
+    /// Whether there is nothing to forget.
+    #[must_use]
+    pub const fn is_cold(&self) -> bool {
+        self.key.is_cold()
     }
 
     fn admit(&self, frame: &[u8]) -> Result<(Bounds, usize), SendRefused> {
@@ -152,7 +165,7 @@ pub struct Received {
 /// The receiver's end of one direction.
 #[derive(Debug)]
 pub struct Receiving {
-    key: HopKey,
+    key: RestingKey,
     /// Frames whose tag was not ours.
     forgeries: u64,
     windows: [HopWindow; COUNTED_CLASSES],
@@ -161,8 +174,12 @@ pub struct Receiving {
 impl Receiving {
     /// The beginning of a connection: nothing has been seen.
     #[must_use]
-    pub const fn new(key: HopKey) -> Self {
-        Self { key, forgeries: 0, windows: [HopWindow::new(); COUNTED_CLASSES] }
+    pub const fn new(secret: HopSecret) -> Self {
+        Self {
+            key: RestingKey::new(secret),
+            forgeries: 0,
+            windows: [HopWindow::new(); COUNTED_CLASSES],
+        }
     }
 
     /// Verifies a data frame, without changing it.
@@ -175,7 +192,8 @@ impl Receiving {
         if bounds.class == CLASS_CONTROL {
             return Err(Refusal::Class);
         }
-        if let Err(why) = self.key.verify_within(&bounds, frame, scratch) {
+        let verified = self.key.for_data(|key| key.verify_within(&bounds, frame, scratch));
+        if let Err(why) = verified {
             return Err(self.count(why));
         }
         Ok(Received { seq: bounds.seq, newest: self.windows[counter].set(fresh) })
@@ -194,11 +212,19 @@ impl Receiving {
         if bounds.class != CLASS_CONTROL {
             return Err(Refusal::Class);
         }
-        let messages = match self.key.open_control(frame, scratch) {
+        let messages = match self.key.for_control(|key| key.open_control(frame, scratch)) {
             Ok(messages) => messages,
             Err(why) => return Err(self.count(why)),
         };
         Ok((Received { seq: bounds.seq, newest: self.windows[counter].set(fresh) }, messages))
+    }
+
+    /// Of the 32 frames of data class `class` before number `next`, those that have not arrived: bit 0
+    /// is `next - 1`. 0 for other classes.
+    #[must_use]
+    pub fn missing(&self, class: u8, next: u32) -> u32 {
+        let windows = &self.windows[..COUNTED_CLASSES - 1];
+        windows.get(usize::from(class)).map_or(0, |window| window.missing_before(next))
     }
 
     /// Frames that named this connection and were not from its other end.
@@ -212,6 +238,17 @@ impl Receiving {
     #[must_use]
     pub const fn wants_rekey(&self) -> bool {
         self.forgeries >= REKEY_FORGERIES
+    }
+
+    /// Forgets what is only there to be fast, some 0.6 KiB; the next data frame brings it back.
+    pub fn cool(&mut self) {
+        self.key.cool();
+    }
+
+    /// Whether there is nothing to forget.
+    #[must_use]
+    pub const fn is_cold(&self) -> bool {
+        self.key.is_cold()
     }
 
     #[cold]

@@ -8,8 +8,10 @@ use zerocopy::IntoBytes;
 use super::*;
 use crate::crypto::identity::PublicKey;
 use crate::crypto::seal::{EpochSecret, Sealer};
+use crate::limits::TAG_LEN;
 use crate::wire::Header;
 use crate::wire::header::flags::PARITY;
+use crate::wire::v1::Kind;
 use crate::wire::v1::header::CLASS_CONTROL;
 use crate::{NodeId, SessionId};
 
@@ -25,9 +27,8 @@ fn sealer(suite: Suite) -> Sealer {
 
 /// An unsealed frame of `len` bytes with `tlvs` bytes of TLVs.
 fn frame(suite: Suite, class: u8, tlvs: usize, len: usize) -> Vec<u8> {
-    let mut header = Header::v0(SessionId(0x77), NodeId(0x88));
-    header.version_suite = suite.first_byte();
-    header.class = class;
+    let kind = Kind::from_byte(class).expect("a class");
+    let mut header = Header::v1(suite as u8, SessionId(0x77), NodeId(0x88), kind);
     header.header_len.set((HEADER_LEN + tlvs) as u16);
     let mut frame = vec![0xC3; len];
     frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
@@ -59,7 +60,7 @@ fn what_is_sent_is_received_once() {
 #[test]
 fn a_tag_leaves_the_frame_it_covers_as_it_is() {
     for suite in Suite::ALL {
-        let key = keys(suite).up;
+        let key = keys(suite).up.expand();
         for len in [46, 47, 80, 1_232] {
             let before = frame(suite, 1, 0, len);
             let mut after = before.clone();
@@ -140,7 +141,7 @@ fn classes_and_directions_do_not_mix() {
         let mut scratch = Scratch::new();
         let mut sent = frame(suite, 1, 0, 120);
         sending.data(&sealer(suite), &mut sent).unwrap();
-        let down = keys(suite).down;
+        let down = keys(suite).down.expand();
         assert_eq!(down.verify(&sent, &mut scratch), Err(Refusal::BadTag));
         assert_eq!(receiving.control(&sent, &mut scratch).err(), Some(Refusal::Class));
         let mut control = frame(suite, CLASS_CONTROL, 0, 60);
@@ -164,7 +165,9 @@ fn a_sender_refuses_before_it_uses_a_number() {
     let mut data = |frame: &mut [u8]| sending.data(&sealer, frame).err();
     assert_eq!(data(&mut frame(suite, 1, 0, 65)), Some(SendRefused::Misshapen));
     assert_eq!(data(&mut frame(suite, 1, 14, 79)), Some(SendRefused::Misshapen));
-    assert_eq!(data(&mut frame(suite, 5, 0, 80)), Some(SendRefused::Class));
+    let mut strange = frame(suite, 1, 0, 80);
+    strange[20] = 5;
+    assert_eq!(data(&mut strange), Some(SendRefused::Class));
     assert_eq!(data(&mut frame(suite, CLASS_CONTROL, 0, 80)), Some(SendRefused::Class));
     assert_eq!(data(&mut frame(Suite::ChaChaPoly, 1, 0, 80)), Some(SendRefused::Suite));
     assert_eq!(sending.control(&mut frame(suite, 1, 0, 80)), Err(SendRefused::Class));
@@ -193,5 +196,38 @@ fn the_parity_of_the_connection_stands_in_the_flags() {
         let mut sent = frame(suite, 1, 0, 80);
         sending.data(&sealer(suite), &mut sent).unwrap();
         assert_eq!(sent[1] & PARITY != 0, conn & 1 == 1);
+    }
+}
+
+#[test]
+fn data_heats_a_key_and_control_does_not() {
+    for suite in Suite::ALL {
+        let (mut sending, mut receiving) = ends(suite);
+        let mut scratch = Scratch::new();
+        let both =
+            |sending: &Sending, receiving: &Receiving| (sending.is_cold(), receiving.is_cold());
+        for _ in 0..2 {
+            let mut control = frame(suite, CLASS_CONTROL, 0, 60);
+            sending.control(&mut control).unwrap();
+            assert!(receiving.control(&control, &mut scratch).is_ok());
+            assert_eq!(both(&sending, &receiving), (true, true));
+
+            let mut data = frame(suite, 1, 0, 120);
+            sending.data(&sealer(suite), &mut data).unwrap();
+            let mut forged = data.clone();
+            forged[119] ^= 1;
+            assert_eq!(receiving.data(&forged, &mut scratch), Err(Refusal::BadTag));
+            assert_eq!(both(&sending, &receiving), (false, true), "a forgery heats nothing");
+            assert!(receiving.data(&data, &mut scratch).is_ok());
+            assert_eq!(both(&sending, &receiving), (false, false));
+
+            let mut control = frame(suite, CLASS_CONTROL, 0, 60);
+            sending.control(&mut control).unwrap();
+            assert!(receiving.control(&control, &mut scratch).is_ok(), "a hot key opens it too");
+            sending.cool();
+            receiving.cool();
+            assert_eq!(receiving.data(&data, &mut scratch), Err(Refusal::Replayed));
+        }
+        assert_eq!((sending.next_seq(1), receiving.forgeries()), (Some(2), 2));
     }
 }

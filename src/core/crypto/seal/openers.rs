@@ -13,6 +13,7 @@ use crate::crypto::hop::{Inst, Scratch};
 use crate::crypto::identity::PublicKey;
 use crate::crypto::replay::{MediaWindow, Stale};
 use crate::crypto::suite::Suite;
+use crate::wire::Class;
 
 /// Who sealed a frame, as the roster or the frame's own STATE says: a claim that the tag proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,7 +140,8 @@ impl Openers {
     ) -> Result<&'s [u8], OpenRefused> {
         let bounds = Bounds::of(frame)?;
         let suite = suite_of(bounds.first_byte)?;
-        let named = key_name(frame).filter(|_| bounds.class < 5).ok_or(OpenRefused::Misshapen)?;
+        Class::from_byte(bounds.class).ok_or(OpenRefused::Misshapen)?;
+        let named = key_name(frame).ok_or(OpenRefused::Misshapen)?;
         let epoch = named.epoch.get();
         if epoch != secret.epoch() {
             return Err(OpenRefused::Epoch);

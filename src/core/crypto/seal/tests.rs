@@ -8,6 +8,7 @@ use zerocopy::IntoBytes;
 use super::*;
 use crate::limits::{HEADER_LEN, V1_OVERHEAD};
 use crate::wire::Header;
+use crate::wire::v1::Kind;
 use crate::{NodeId, SessionId};
 
 const ID: PublicKey = PublicKey([5; 32]);
@@ -19,10 +20,9 @@ fn secret() -> EpochSecret {
 }
 
 fn sealed(suite: Suite, class: u8, seq: u32, content: &[u8]) -> Vec<u8> {
-    let mut header = Header::v0(SessionId(0x77), NodeId(0x88));
-    header.version_suite = suite.first_byte();
-    header.class = class;
-    header.seq_window.set(seq);
+    let kind = Kind::from_byte(class).expect("a class");
+    let mut header = Header::v1(suite as u8, SessionId(0x77), NodeId(0x88), kind);
+    header.set_seq_v1(seq);
     let mut frame = vec![0; V1_OVERHEAD + content.len()];
     frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
     frame[HEADER_LEN + KEY_NAME_LEN..][..content.len()].copy_from_slice(content);

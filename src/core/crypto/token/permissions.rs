@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::wire::Class;
+
 /// What a participant may do: bits of a token, and of its line in the roster.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Permissions(pub u32);
@@ -20,10 +22,10 @@ impl Permissions {
     /// Be a relay, and carry others' frames.
     pub const RELAY_LINK: Self = Self(1 << 16);
 
-    /// Send frames of class `class`, 0..=4; nothing for other numbers.
+    /// Send frames of class `class`; nothing for numbers that name no data class.
     #[must_use]
     pub const fn send(class: u8) -> Self {
-        if class <= 4 { Self(1 << class) } else { Self::NONE }
+        if (class as usize) < Class::COUNT { Self(1 << class) } else { Self::NONE }
     }
 
     /// Whether frames of class `class` may be sent; never for numbers that name no data class.

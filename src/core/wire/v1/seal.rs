@@ -26,12 +26,14 @@ pub struct Seal<'a> {
     pub tag: &'a mut [u8; TAG_LEN],
 }
 
+/// The last sixteen bytes of a frame whose bounds have been checked, and all before them.
 #[inline]
-pub(super) fn split_tag(bytes: &[u8]) -> (&[u8], &[u8; TAG_LEN]) {
+pub(crate) fn split_tag(bytes: &[u8]) -> (&[u8], &[u8; TAG_LEN]) {
     bytes.split_last_chunk().expect("a frame that passed its check has room for its tags")
 }
 
+/// The same, to be written.
 #[inline]
-pub(super) fn split_tag_mut(bytes: &mut [u8]) -> (&mut [u8], &mut [u8; TAG_LEN]) {
+pub(crate) fn split_tag_mut(bytes: &mut [u8]) -> (&mut [u8], &mut [u8; TAG_LEN]) {
     bytes.split_last_chunk_mut().expect("a frame that passed its check has room for its tags")
 }

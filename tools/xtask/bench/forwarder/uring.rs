@@ -44,7 +44,7 @@ pub(super) fn serve(socket: &UdpSocket) -> io::Result<()> {
                         let part = (buffer, start + u32::from(offset), step.min(len - offset));
                         for to in groups.others(from, ring.bytes(part.0, part.1, part.2)) {
                             // What the kernel does not take is lost, and the load generator sees it.
-                            let _ = ring.send(to, iter::once(part), 0);
+                            let _ = ring.send(to, iter::once(part), 0, 0);
                         }
                     }
                 }

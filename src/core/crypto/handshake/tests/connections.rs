@@ -1,6 +1,7 @@
 //! After a welcome: which connection is half-open, active, old or gone, and what moves it on.
 
 use super::*;
+use crate::crypto::hop::HopKey;
 use crate::wire::header::flags::PARITY;
 
 #[test]
@@ -107,6 +108,51 @@ fn a_restarted_relay_goes_on_counting_where_the_client_was() {
     let mut fresh = Entry::new(scene.membership.id);
     let next = scene.reconnect(&mut client, &mut fresh, at(50));
     assert_eq!((link.conn, next.conn), (0, 1));
+}
+
+#[test]
+fn a_silent_participant_cools_and_goes_on_where_it_was() {
+    for suite in Suite::ALL {
+        let mut scene = Scene::new(suite);
+        let (_, mut link, mut entry) = scene.welcomed();
+        let mut scratch = Scratch::new();
+        entry.control(&scene.ping(&mut link), &mut scratch, at(1)).unwrap();
+        assert!(entry.is_cold(), "control needs no key kept");
+
+        let secret = EpochSecret::from_session_key(&Secret::new([7; 32]));
+        let sealer = Sealer::new(suite, &secret, &scene.membership.id, &link.inst, link.conn);
+        let say = |link: &mut Link| {
+            let mut voice = frame(suite, 1, 120);
+            link.sending.data(&sealer, &mut voice).unwrap();
+            voice
+        };
+        let first = say(&mut link);
+        entry.data(&first, &mut scratch, at(2)).unwrap();
+        assert!(!entry.is_cold());
+        entry.cool();
+        assert!(entry.is_cold());
+        let again = entry.data(&first, &mut scratch, at(30_000)).err();
+        assert_eq!(again, Some(Refused::Hop(Refusal::Replayed)), "cold, but not forgetful");
+
+        let mut pong = frame(suite, CLASS_CONTROL, 80);
+        entry.active_mut().unwrap().link.sending.control(&mut pong).unwrap();
+        assert!(link.receiving.control(&pong, &mut scratch).is_ok());
+        assert!(entry.is_cold());
+        let arrival = entry.data(&say(&mut link), &mut scratch, at(30_001)).unwrap();
+        assert!(arrival.received.newest && !entry.is_cold());
+    }
+}
+
+#[test]
+fn a_participant_at_rest_is_small() {
+    // One of 100,000 that are silent may cost a relay 1.2 KiB in all, tables included. Here that is the
+    // entry, which lies in a table, and one connection on the heap: 6 windows of 40 bytes, 6 counters of
+    // 8, two secrets of 45 and their empty places, 64 bytes of claims. Allocators round up: 512 is a size
+    // that the usual ones have, and the next one may be 640.
+    assert!(size_of::<Connection>() <= 512, "{}", size_of::<Connection>());
+    assert!(size_of::<Entry>() <= 96, "{}", size_of::<Entry>());
+    // What resting saves, twice: no key lies expanded in a connection.
+    assert!(size_of::<HopKey>() > 512, "{}", size_of::<HopKey>());
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! One participant of wire v1: its connections, what it may, and what it asked for.
+
+use elara_core::crypto::handshake::{Connection, Entry};
+use elara_core::crypto::{Inst, Permissions, PublicKey};
+use elara_core::time::Instant;
+use elara_core::wire::v1::Granted;
+use elara_core::wire::v1::control::{
+    ALL_NODES, ALL_STREAMS, OwnStream, RosterEntry, Wish, roster_phase,
+};
+use elara_core::{NodeId, SessionId};
+
+use super::marks::Marks;
+use super::rates::Allowance;
+use super::roaming::Roaming;
+
+/// Which pages a participant waits for.
+pub(super) mod pages {
+    pub(in crate::v1) const ROSTER: u8 = 1;
+    pub(in crate::v1) const STREAMS: u8 = 2;
+    pub(in crate::v1) const BOTH: u8 = ROSTER | STREAMS;
+}
+
+/// A room, and a place among its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) room: u32,
+    pub(super) member: u32,
+}
+
+/// Someone who was welcomed.
+#[derive(Debug)]
+pub(super) struct Participant {
+    pub(super) entry: Entry,
+    pub(super) session: SessionId,
+    pub(super) node: NodeId,
+    /// `None` until its first datagram has verified.
+    pub(super) place: Option<Place>,
+    /// When it was last heard: a verified datagram.
+    pub(super) seen: Instant,
+    /// Silent for so long that nothing is sent to it.
+    pub(super) stale: bool,
+    /// Of the active connection, as are the next four.
+    pub(super) conn: u8,
+    pub(super) inst: Inst,
+    pub(super) permissions: Permissions,
+    pub(super) allowance: Allowance,
+    /// The last second of its token.
+    pub(super) expires: u32,
+    pub(super) subscribed: Granted,
+    pub(super) announced: Granted,
+    pub(super) wishes: Box<[Wish]>,
+    pub(super) streams: Box<[OwnStream]>,
+    /// The [`pages`] it waits for.
+    pub(super) awaits: u8,
+    /// When it may ask GET again, for the roster and for streams.
+    pub(super) next_get: [Instant; 2],
+    /// When it may be alerted again.
+    pub(super) next_alert: Instant,
+    pub(super) roaming: Option<Box<Roaming>>,
+    pub(super) marks: Option<Box<Marks>>,
+}
+
+impl Participant {
+    /// Someone of whom only a HELLO is known.
+    pub(super) fn new(entry: Entry, session: SessionId, node: NodeId, now: Instant) -> Self {
+        Self {
+            entry,
+            session,
+            node,
+            place: None,
+            seen: now,
+            stale: false,
+            conn: 0,
+            inst: Inst([0; 16]),
+            permissions: Permissions::NONE,
+            allowance: Allowance::NOTHING,
+            expires: 0,
+            subscribed: Granted::default(),
+            announced: Granted::default(),
+            wishes: Box::default(),
+            streams: Box::default(),
+            awaits: 0,
+            next_get: [now; 2],
+            next_alert: now,
+            roaming: None,
+            marks: None,
+        }
+    }
+
+    /// Takes over what the connection that has just become active grants. Versions begin anew with it;
+    /// what was asked for stays until it is asked for otherwise.
+    pub(super) fn adopt(&mut self) {
+        let Some(Connection { link, claims }) = self.entry.active() else { return };
+        self.conn = link.conn;
+        self.inst = link.inst;
+        self.permissions = claims.permissions;
+        self.allowance = self.allowance.granted_by(claims);
+        self.expires = claims.expires;
+        self.subscribed = Granted::default();
+        self.announced = Granted::default();
+        self.roaming = None;
+        self.marks = None;
+        self.stale = false;
+    }
+
+    pub(super) const fn id(&self) -> &PublicKey {
+        self.entry.id()
+    }
+
+    /// Whether it may send frames of any class: then the roster names it.
+    pub(super) const fn may_send(&self) -> bool {
+        self.permissions.0 & Permissions::SEND_ALL.0 != 0
+    }
+
+    /// The classes it wants from everyone, and whether it wants more than that, which must be asked of
+    /// [`Self::wants`] frame by frame.
+    pub(super) fn appetite(&self) -> (u8, bool) {
+        if self.stale || !self.permissions.allows(Permissions::RECEIVE) {
+            return (0, false);
+        }
+        let from_all =
+            |wish: &&Wish| wish.node.get() == ALL_NODES && wish.stream.get() == ALL_STREAMS;
+        let classes = self.wishes.iter().filter(from_all).fold(0, |all, wish| all | wish.classes);
+        let picky = self.wishes.iter().any(|wish| !from_all(&wish));
+        (classes, picky)
+    }
+
+    /// Whether it asked for frames of `class` from `node` on `stream`. What belongs to no stream goes to
+    /// those who want all of them.
+    pub(super) fn wants(&self, node: NodeId, stream: Option<u16>, class: u8) -> bool {
+        let stream = stream.unwrap_or(ALL_STREAMS);
+        self.wishes.iter().any(|wish| wish.covers(node, stream, class))
+    }
+
+    /// Its line in the roster.
+    pub(super) fn line(&self) -> RosterEntry {
+        RosterEntry {
+            node: self.node.0.into(),
+            id_pub: *self.id().as_bytes(),
+            inst: self.inst.0,
+            conn: self.conn,
+            phase: if self.stale { roster_phase::STALE } else { roster_phase::ACTIVE },
+            perms: self.permissions.0.into(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A participant at a new address: believed when it answers from there.
+//!
+//! ```text
+//!   verified, newest of its class, from elsewhere ──▶ pending: a challenge there, and to the old address
+//!   PATH_RESPONSE from the pending address        ──▶ switched
+//!   newer traffic from the old address, or 3 s    ──▶ dropped: someone copied a datagram
+//! ```
+//! A switch takes a round trip, and whoever can only copy datagrams never gets one.
+
+use elara_core::ClientAddr;
+use elara_core::limits::{PATH_CHALLENGES_MAX, PATH_SWITCHES_PER_MIN, PATH_WAIT};
+use elara_core::time::{Instant, Span};
+
+/// Between two switches on average.
+const SWITCH_EVERY: Span = Span::from_nanos(60_000_000_000 / PATH_SWITCHES_PER_MIN);
+/// So many at once.
+const SWITCHES_AT_ONCE: u64 = 2;
+
+/// Where a participant may be, besides where it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Roaming {
+    pending: Option<Pending>,
+    /// When the next switch would be on time if they came evenly.
+    due: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    addr: ClientAddr,
+    challenge: [u8; 8],
+    challenges: u8,
+    until: Instant,
+}
+
+impl Roaming {
+    pub(super) const fn new() -> Self {
+        Self { pending: None, due: Instant::ZERO }
+    }
+
+    /// A verified datagram came from `from`, which is not where the participant is. The challenge to send
+    /// there and to the old address, if one is.
+    pub(super) fn handle_elsewhere(
+        &mut self,
+        from: ClientAddr,
+        fresh: [u8; 8],
+        now: Instant,
+    ) -> Option<[u8; 8]> {
+        if self.due.since(now).as_nanos() > SWITCH_EVERY.as_nanos() * (SWITCHES_AT_ONCE - 1) {
+            return None;
+        }
+        let pending = match &mut self.pending {
+            Some(pending) if pending.addr == from && now < pending.until => pending,
+            _ => self.pending.insert(Pending {
+                addr: from,
+                challenge: fresh,
+                challenges: 0,
+                until: now + PATH_WAIT,
+            }),
+        };
+        if pending.challenges == PATH_CHALLENGES_MAX {
+            return None;
+        }
+        pending.challenges += 1;
+        Some(pending.challenge)
+    }
+
+    /// A newer datagram came from where the participant is: it has not gone anywhere.
+    pub(super) const fn handle_home(&mut self) {
+        self.pending = None;
+    }
+
+    /// Whether this response, from `from`, proves that the participant is there.
+    pub(super) fn handle_response(
+        &mut self,
+        from: &ClientAddr,
+        response: &[u8; 8],
+        now: Instant,
+    ) -> bool {
+        let proven = self.pending.is_some_and(|pending| {
+            pending.addr == *from && pending.challenge == *response && now < pending.until
+        });
+        if proven {
+            self.pending = None;
+            self.due = self.due.max(now) + SWITCH_EVERY;
+        }
+        proven
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::ZERO + Span::from_millis(ms)
+    }
+
+    fn addr(port: u16) -> ClientAddr {
+        ClientAddr::new([9; 16], port, 0)
+    }
+
+    #[test]
+    fn an_address_is_believed_when_it_answers() {
+        let mut roaming = Roaming::new();
+        assert_eq!(roaming.handle_elsewhere(addr(2), [7; 8], at(0)), Some([7; 8]));
+        assert_eq!(
+            roaming.handle_elsewhere(addr(2), [8; 8], at(1)),
+            Some([7; 8]),
+            "the same again"
+        );
+        assert!(!roaming.handle_response(&addr(1), &[7; 8], at(2)), "from the old address");
+        assert!(!roaming.handle_response(&addr(2), &[8; 8], at(2)), "not what was asked");
+        assert!(roaming.handle_response(&addr(2), &[7; 8], at(2)));
+        assert!(!roaming.handle_response(&addr(2), &[7; 8], at(2)), "once");
+    }
+
+    #[test]
+    fn newer_traffic_from_home_and_time_end_it() {
+        let mut roaming = Roaming::new();
+        roaming.handle_elsewhere(addr(2), [7; 8], at(0));
+        roaming.handle_home();
+        assert!(!roaming.handle_response(&addr(2), &[7; 8], at(1)));
+        roaming.handle_elsewhere(addr(2), [7; 8], at(2));
+        assert!(!roaming.handle_response(&addr(2), &[7; 8], at(3_002)));
+        assert_eq!(roaming.handle_elsewhere(addr(2), [6; 8], at(3_002)), Some([6; 8]));
+    }
+
+    #[test]
+    fn an_address_is_challenged_three_times_at_most() {
+        let mut roaming = Roaming::new();
+        let asked = (0..10).filter_map(|n| roaming.handle_elsewhere(addr(2), [n; 8], at(0)));
+        assert_eq!(asked.count(), 3);
+    }
+
+    #[test]
+    fn twenty_switches_a_minute_and_two_at_once() {
+        let mut roaming = Roaming::new();
+        let mut switches = 0;
+        for ms in (0..60_000).step_by(10) {
+            let port = if ms % 20 == 0 { 1 } else { 2 };
+            if let Some(challenge) = roaming.handle_elsewhere(addr(port), [1; 8], at(ms)) {
+                switches += u32::from(roaming.handle_response(&addr(port), &challenge, at(ms)));
+            }
+        }
+        assert!((20..=22).contains(&switches), "{switches}");
+    }
+}

@@ -1,0 +1,125 @@
+//! A session of wire v1 as its shard keeps it: the members in one row, for the fan-out to walk.
+
+use elara_core::crypto::PublicKey;
+use elara_core::limits::KICKED_PER_SESSION_MAX;
+use elara_core::time::Instant;
+use elara_core::wire::v1::control::{RosterEntry, StreamsEntry};
+use elara_core::{ClientAddr, SessionId};
+
+use super::bulletin::Bulletin;
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) id: SessionId,
+    pub(super) opened: Instant,
+    /// Data frames taken in.
+    pub(super) frames: u64,
+    /// Everyone in it; the order means nothing.
+    pub(super) members: Vec<Member>,
+    /// Those of them that may send.
+    pub(super) senders: usize,
+    /// Streams that all of them announce together.
+    pub(super) streams: usize,
+    pub(super) roster: Bulletin<RosterEntry>,
+    pub(super) playbill: Bulletin<StreamsEntry>,
+    /// When the next marks are due; `None` while nobody has been sent anything since the last.
+    pub(super) marks_due: Option<Instant>,
+    /// Members below this place have not been looked at for a mark.
+    pub(super) unmarked: usize,
+    /// Who was sent away, oldest first: they do not come back while the session lives.
+    kicked: Vec<PublicKey>,
+}
+
+/// One who is in it: a cache line, so that the fan-out reads nothing else.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Member {
+    /// Its validated address.
+    pub(super) addr: ClientAddr,
+    /// Its number.
+    pub(super) participant: u32,
+    /// Bit n: it takes class n from everyone.
+    pub(super) classes: u8,
+    /// It takes some streams besides; which, the participant says.
+    pub(super) picky: bool,
+    /// It has been sent frames since its last mark.
+    pub(super) fresh: bool,
+    /// Datagrams the kernel has taken for it since its connection became active.
+    pub(super) sent: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// The wrapping sum over the last eight bytes of each Core frame among them.
+    pub(super) core_digest: u64,
+}
+
+const _: () = assert!(size_of::<Member>() == 64);
+
+impl Member {
+    pub(super) const fn new(addr: ClientAddr, participant: u32) -> Self {
+        Self {
+            addr,
+            participant,
+            classes: 0,
+            picky: false,
+            fresh: false,
+            sent: 0,
+            bytes: 0,
+            core_digest: 0,
+        }
+    }
+
+    /// What its sends are tagged with.
+    #[inline]
+    pub(super) const fn tag(&self) -> u32 {
+        self.participant + 1
+    }
+
+    /// One more datagram is on its way to it.
+    #[inline]
+    pub(super) const fn count(&mut self, bytes: usize) {
+        self.sent += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+impl Room {
+    pub(super) fn new(id: SessionId, now: Instant) -> Self {
+        Self {
+            id,
+            opened: now,
+            frames: 0,
+            members: Vec::new(),
+            senders: 0,
+            streams: 0,
+            roster: Bulletin::new(),
+            playbill: Bulletin::new(),
+            marks_due: None,
+            unmarked: 0,
+            kicked: Vec::new(),
+        }
+    }
+
+    /// Members that may not send: the roster counts them.
+    pub(super) fn others(&self) -> u32 {
+        (self.members.len() - self.senders) as u32
+    }
+
+    /// Whether `id` was sent away.
+    pub(super) fn has_kicked(&self, id: &PublicKey) -> bool {
+        self.kicked.contains(id)
+    }
+
+    /// `id` does not come back; of too many, the one that was sent away first may.
+    pub(super) fn kick(&mut self, id: PublicKey) {
+        if self.kicked.len() == KICKED_PER_SESSION_MAX {
+            self.kicked.remove(0);
+        }
+        self.kicked.push(id);
+    }
+
+    /// When there is something to do besides forwarding.
+    pub(super) fn chores_due(&self) -> Option<Instant> {
+        [self.roster.due(), self.playbill.due(), self.marks_due].into_iter().flatten().min()
+    }
+}
