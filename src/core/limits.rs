@@ -205,8 +205,6 @@ pub const OWN_STREAMS_MAX: usize = 32;
 pub const WISH_FIRST: Span = Span::from_millis(200);
 /// The longest pause before a wish is stated again.
 pub const WISH_LONGEST: Span = Span::from_secs(1);
-/// A datagram shorter than this proves no path: an answer to it would be longer. A ping is not.
-pub const PATH_PROOF_MIN: usize = 57;
 /// What a relay may ask for between two pings, in ms; what lies outside is taken for the nearer end.
 pub const PING_MS: Range = Range { min: 100, default: 1_000, max: 30_000 };
 /// Between two pings while the last ones were not answered, or the connection is not proven.
@@ -221,8 +219,9 @@ pub const CONNECTION_LIFE: Span = Span::from_secs(3_600);
 pub const REPORT_EVERY: Span = Span::from_secs(1);
 /// A change of delay that is reported at once.
 pub const REPORT_DELAY_STEP: Span = Span::from_millis(20);
-/// Between two requests for the roster, or for the streams.
-pub const GET_EVERY: Span = Span::from_secs(1);
+/// Between two requests for the roster, or for the streams: more than [`GET_EVERY`], by more than
+/// paths jitter.
+pub const GET_AGAIN: Span = Span::from_millis(1_250);
 /// How long pages may take to come, all of them, before they are asked for.
 pub const PAGES_PATIENCE: Span = Span::from_millis(500);
 /// Frames kept for authors whom the roster does not name yet. Full: the newcomer is dropped.
@@ -382,7 +381,8 @@ const _: () = assert!(V1_OVERHEAD + 56 + 2 + 13 + 16 * EVENT_VERSIONS_MAX + 65 <
 // PING, both wishes and a few answers stand in one control frame: the first after WELCOME.
 const _: () = assert!(19 + 8 + 14 * WISHES_MAX + 7 + 5 * OWN_STREAMS_MAX + 44 <= CONTROL_MAX);
 // A ping alone shows a new address: header, message, tag.
-const _: () = assert!(HEADER_LEN + 19 + TAG_LEN >= PATH_PROOF_MIN);
+const _: () = assert!(HEADER_LEN + 19 + TAG_LEN >= PATH_DATAGRAM_MIN);
+const _: () = assert!(GET_AGAIN.as_nanos() > GET_EVERY.as_nanos());
 // The largest media frame, in frames of 640 bytes, fits an empty outbox and its share of events.
 const _: () = assert!(OUTBOX_MAX * (640 - V1_OVERHEAD - 16) >= MEDIA_CONTENT_MAX);
 const _: () = assert!(MEDIA_CONTENT_MAX <= MEDIA_EVENTS_BYTES_MAX);

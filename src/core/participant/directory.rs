@@ -12,7 +12,9 @@ use crate::crypto::identity::PublicKey;
 use crate::crypto::seal::Author;
 use crate::crypto::token::Permissions;
 use crate::ids::{NodeId, StreamId};
-use crate::limits::{GET_EVERY, OLD_CONNECTION, PAGES_PATIENCE, PEERS_PER_SESSION_MAX};
+use crate::limits::{
+    GET_AGAIN, OLD_CONNECTION, PAGES_PATIENCE, PEERS_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX,
+};
 use crate::time::Instant;
 use crate::wire::v1::control::{Roster, RosterEntry, Streams, StreamsEntry, phase, roster_phase};
 use crate::wire::v1::{Pages, Turn};
@@ -69,19 +71,11 @@ pub(super) struct Paged<E> {
     aside: Vec<E>,
     wanted: Option<Instant>,
     asked: Option<Instant>,
-    /// Something came that was not acknowledged yet.
-    unacknowledged: bool,
 }
 
 impl<E> Default for Paged<E> {
     fn default() -> Self {
-        Self {
-            pages: Pages::default(),
-            aside: Vec::new(),
-            wanted: None,
-            asked: None,
-            unacknowledged: false,
-        }
+        Self { pages: Pages::default(), aside: Vec::new(), wanted: None, asked: None }
     }
 }
 
@@ -99,7 +93,6 @@ impl<E: Copy> Paged<E> {
     pub(super) fn renew(&mut self, now: Instant) {
         self.pages = Pages::default();
         self.aside = Vec::new();
-        self.unacknowledged = false;
         self.wanted = Some(now + PAGES_PATIENCE);
     }
 
@@ -111,10 +104,10 @@ impl<E: Copy> Paged<E> {
     /// When to ask.
     pub(super) fn due(&self) -> Option<Instant> {
         let wanted = self.wanted?;
-        Some(self.asked.map_or(wanted, |asked| wanted.max(asked + GET_EVERY)))
+        Some(self.asked.map_or(wanted, |asked| wanted.max(asked + GET_AGAIN)))
     }
 
-    /// It was asked for: with this version.
+    /// The version held in full: what a request and an acknowledgement say.
     pub(super) const fn version(&self) -> u32 {
         self.pages.version()
     }
@@ -125,19 +118,8 @@ impl<E: Copy> Paged<E> {
         self.asked = Some(now);
     }
 
-    /// The version to acknowledge, by the next frame that goes out anyway. By that the relay sees
-    /// what was lost when no later delta shows the gap.
-    pub(super) fn acknowledgement(&self) -> Option<u32> {
-        (self.unacknowledged && self.version() > 0).then(|| self.version())
-    }
-
-    pub(super) const fn acknowledged(&mut self) {
-        self.unacknowledged = false;
-    }
-
     fn step(&mut self, front: (u32, u8, u8), entries: &[E], now: Instant) -> Step<E> {
         let (version, page, pages) = front;
-        self.unacknowledged = true;
         let (first, whole) = match self.pages.handle(version, page, pages) {
             Turn::Known => {
                 if !self.pages.lags(version) && self.aside.is_empty() {
@@ -218,7 +200,7 @@ impl Directory {
         for entry in whole.as_deref().unwrap_or_else(|| streams.entries()) {
             if entry.phase == phase::ENDED {
                 self.streams.remove(&entry.stream_id());
-            } else if self.streams.len() < PEERS_PER_SESSION_MAX
+            } else if self.streams.len() < STREAMS_PER_SESSION_MAX
                 || self.streams.contains_key(&entry.stream_id())
             {
                 let line =
@@ -351,14 +333,14 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_asks_at_once_and_then_once_a_second() {
+    fn a_gap_asks_at_once_and_then_in_measure() {
         let mut directory = Directory::default();
         directory.handle_roster(&Roster::new(5, 0, 0, 0, &[]), at(0));
         assert_eq!((directory.roster.due(), directory.roster.version()), (Some(at(0)), 0));
         directory.roster.said(at(0));
-        assert_eq!(directory.roster.due(), Some(at(1_000)));
+        assert_eq!(directory.roster.due(), Some(at(1_250)));
         directory.handle_roster(&Roster::new(6, 0, 0, 0, &[]), at(300));
-        assert_eq!(directory.roster.due(), Some(at(1_000)));
+        assert_eq!(directory.roster.due(), Some(at(1_250)));
         directory.handle_roster(&Roster::new(6, 0, 1, 0, &[]), at(400));
         assert_eq!((directory.roster.due(), directory.roster.version()), (None, 6));
     }

@@ -163,8 +163,9 @@ impl Participant {
         let Self { lines, wishes, errands, directory, .. } = self;
         let line = lines.active_mut()?;
         let mut writer = ControlWriter::new(out, &header).ok()?;
+        let pings = line.pings.next <= now;
         write_line(line, &mut writer, wishes, now);
-        if !writer.is_empty() {
+        if pings {
             write_acks(directory, &mut writer);
         }
         if line.receipts.due().is_some_and(|due| due <= now)
@@ -259,18 +260,13 @@ fn write_line(line: &mut Line, writer: &mut ControlWriter<'_>, wishes: &Wishes, 
     }
 }
 
-/// Puts what is known of roster and streams.
-fn write_acks(directory: &mut Directory, writer: &mut ControlWriter<'_>) {
-    let ack = |message, version| Ack { message, version: U32::new(version) };
-    if let Some(version) = directory.roster.acknowledgement()
-        && writer.put(&Control::Ack(&ack(kind::ROSTER, version))).is_ok()
-    {
-        directory.roster.acknowledged();
-    }
-    if let Some(version) = directory.listing.acknowledgement()
-        && writer.put(&Control::Ack(&ack(kind::STREAMS, version))).is_ok()
-    {
-        directory.listing.acknowledged();
+/// Puts which versions of roster and streams are held. With every ping, so that a relay that
+/// remembers nothing sees when a delta was lost that no later one follows.
+fn write_acks(directory: &Directory, writer: &mut ControlWriter<'_>) {
+    let held =
+        [(kind::ROSTER, directory.roster.version()), (kind::STREAMS, directory.listing.version())];
+    for (message, version) in held {
+        let _ = writer.put(&Control::Ack(&Ack { message, version: U32::new(version) }));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Coming in, staying in, coming back, going.
 
 use elara_core::crypto::ExchangePublic;
-use elara_core::limits::{CONNECTION_LIFE, PATH_PROOF_MIN};
+use elara_core::limits::{CONNECTION_LIFE, PATH_DATAGRAM_MIN};
 use elara_core::participant::{Event, SendError};
 use elara_core::time::Span;
 use elara_core::wire::v1::Control;
@@ -180,7 +180,7 @@ fn a_changed_address_is_shown_at_once_and_a_challenge_answered_from_it() {
     world.people[0].participant.address_changed(now);
     world.run(1);
     assert_eq!(world.people[0].sent.len(), sent + 1);
-    assert!(world.people[0].sent[sent].len() >= PATH_PROOF_MIN);
+    assert!(world.people[0].sent[sent].len() >= PATH_DATAGRAM_MIN);
     let node = world.node(0);
     world.relay.seats.get_mut(&node).unwrap().address = 77;
     world.relay.challenge(node, *b"mountain");
