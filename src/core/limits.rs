@@ -256,6 +256,14 @@ pub const CHALLENGES_MAX: usize = 4;
 pub const WAITING_EVERY: Span = Span::from_secs(5);
 /// How often a goodbye is said: nobody confirms one.
 pub const LEAVE_COPIES: u8 = 3;
+/// Readings of the relay's clock kept, to take the best of.
+pub const CLOCK_SAMPLES: usize = 16;
+/// How long a client certifies its static key, in seconds: a week. Renewed with every connection.
+pub const CERTIFICATE_LIFE_S: u32 = 7 * 86_400;
+/// How long one of a relay's addresses is asked before the next one, until one answers.
+pub const TARGET_TURN: Span = Span::from_millis(1_500);
+/// Between two sockets of a client, when the kernel refuses.
+pub const REBIND_EVERY: Span = Span::from_secs(1);
 /// Between two goodbyes.
 pub const LEAVE_PAUSE: Span = Span::from_millis(50);
 

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod folder;
 pub mod frames;
 pub mod guest;
+pub mod lossy;
 pub mod process;
 pub mod room;
 
