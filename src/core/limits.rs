@@ -224,6 +224,10 @@ pub const REPORT_DELAY_STEP: Span = Span::from_millis(20);
 pub const GET_AGAIN: Span = Span::from_millis(1_250);
 /// How long pages may take to come, all of them, before they are asked for.
 pub const PAGES_PATIENCE: Span = Span::from_millis(500);
+/// Members who have left and whose last frames are still opened. Full: who left first is forgotten.
+pub const DEPARTED_MAX: usize = 64;
+/// How long the last frames of one who has left are opened.
+pub const DEPARTED_FOR: Span = Span::from_secs(3);
 /// Frames kept for authors whom the roster does not name yet. Full: the newcomer is dropped.
 pub const UNKNOWN_FRAMES_MAX: usize = 64;
 /// How long a frame waits for the roster to name its author; then it is dropped.

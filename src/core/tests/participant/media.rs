@@ -194,3 +194,25 @@ fn a_publisher_is_asked_for_a_key_frame() {
     world.run(50);
     assert_eq!(world.people[0].count(|event| *event == Event::KeyframeWanted { stream: 1 }), 1);
 }
+
+#[test]
+fn who_speaks_and_leaves_at_once_is_heard() {
+    let mut world = World::new(9, 2);
+    world.people[1].address = 99;
+    world.unplugged = Some(99);
+    assert!(world.run_until(1_000, |world| world.people[0].participant.is_joined()));
+    world.run(50);
+    // The frame comes before the roster's lines about who said it, which come together.
+    world.relay.hold_deltas = true;
+    world.unplugged = None;
+    assert!(world.run_until(2_000, |world| world.people[1].participant.is_joined()));
+    world.say(1, 0, b"hello and goodbye");
+    let now = world.now();
+    world.people[1].participant.leave(0, now);
+    world.run(90);
+    assert_eq!(world.people[0].heard().len(), 0);
+    world.relay.tell_held();
+    world.run(20);
+    assert_eq!(world.people[0].heard()[0].content, b"hello and goodbye");
+    assert_eq!(world.people[0].participant.members().len(), 1);
+}

@@ -41,6 +41,9 @@ pub(crate) struct Relay {
     pub(crate) busy_ms: Option<u32>,
     resets: BTreeMap<NodeId, Instant>,
     out: Vec<(Address, Vec<u8>)>,
+    /// Roster lines gather until [`Relay::tell_held`].
+    pub(crate) hold_deltas: bool,
+    held: Vec<RosterEntry>,
 }
 
 /// One participant as the relay sees it.
@@ -93,6 +96,8 @@ impl Relay {
             busy_ms: None,
             resets: BTreeMap::new(),
             out: Vec::new(),
+            hold_deltas: false,
+            held: Vec::new(),
         }
     }
 
@@ -267,16 +272,28 @@ impl Relay {
         (seat.subscribe, seat.mine, seat.wishes, seat.acked) = Default::default();
         (seat.sent, seat.bytes, seat.digest, seat.marks) = (0, 0, 0, 0);
         seat.connections += 1;
-        self.roster_version += 1;
         let entry = self.seats[&node].line(node, roster_phase::ACTIVE);
-        self.tell_all(&Control::Roster(Roster::new(self.roster_version, 0, 0, 0, &[entry])));
+        self.tell_line(entry);
     }
 
     fn remove(&mut self, node: NodeId) {
         let Some(seat) = self.seats.remove(&node) else { return };
-        self.roster_version += 1;
         let entry = seat.line(node, roster_phase::GONE);
-        self.tell_all(&Control::Roster(Roster::new(self.roster_version, 0, 0, 0, &[entry])));
+        self.tell_line(entry);
+    }
+
+    fn tell_line(&mut self, entry: RosterEntry) {
+        self.held.push(entry);
+        if !self.hold_deltas {
+            self.tell_held();
+        }
+    }
+
+    /// The roster lines that were held, in one delta.
+    pub(crate) fn tell_held(&mut self) {
+        let held = core::mem::take(&mut self.held);
+        self.roster_version += 1;
+        self.tell_all(&Control::Roster(Roster::new(self.roster_version, 0, 0, 0, &held)));
     }
 
     /// Removes a participant, and says so.

@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) cut: bool,
     /// Datagrams to participants that `true` is said of are lost.
     pub(crate) censor: Option<fn(&[u8]) -> bool>,
+    /// Whoever sends from here is not connected to anything.
+    pub(crate) unplugged: Option<Address>,
     pub(crate) mark_every_ms: Option<u64>,
 }
 
@@ -73,6 +75,7 @@ impl World {
             jitter_ms: 0,
             cut: false,
             censor: None,
+            unplugged: None,
             mark_every_ms: None,
         };
         for index in 0..count {
@@ -197,7 +200,8 @@ impl World {
                 let bytes = out[..len].to_vec();
                 person.sent.push(bytes.clone());
                 let from = person.address;
-                let lost = self.cut || self.chance.chance(self.loss);
+                let lost =
+                    self.cut || self.unplugged == Some(from) || self.chance.chance(self.loss);
                 if !lost {
                     self.sent += 1;
                     let delay = self.delay_ms + self.chance.below(self.jitter_ms + 1);
