@@ -250,6 +250,13 @@ pub const MEDIA_EVENTS_BYTES_MAX: usize = 8 << 20;
 pub const NEWS_MAX: usize = 64;
 /// Sealed datagrams that wait to be sent. Full: what is published is refused.
 pub const OUTBOX_MAX: usize = 1_024;
+/// Core frames kept after they went out, to be sent again if the relay says they are missing: as many
+/// as a PONG can name. Older ones are given up.
+pub const CORE_KEPT: usize = 32;
+/// How often one Core frame is sent again.
+pub const CORE_RESENDS: u8 = 8;
+/// How soon after a Core frame the relay is asked whether it has come.
+pub const CORE_CHECK: Span = Span::from_millis(200);
 /// Streams and layers a participant counts datagrams of. Full: another is refused.
 pub const PUBLISHED_MAX: usize = 256;
 /// Kicks and key frame requests that wait to be sent. Full: refused.

@@ -23,7 +23,7 @@
 //! | `receive` | datagrams coming in |
 //! | `control` | what the relay says |
 //! | `transmit` | datagrams going out, and everything that is due |
-//! | `publish` | content sealed into frames |
+//! | `publish`, `outbox` | content sealed into frames, and frames that wait to be sent |
 //! | `directory` | members and streams |
 //! | `assembly`, `unknown` | pieces that wait for others, frames that wait for their author |
 //! | `receipts` | MARK and REPORT |
@@ -34,6 +34,7 @@ mod control;
 mod directory;
 mod event;
 mod line;
+mod outbox;
 mod publish;
 mod receipts;
 mod receive;
@@ -67,7 +68,7 @@ use self::assembly::Assembly;
 use self::directory::Directory;
 use self::event::Events;
 use self::line::Lines;
-use self::publish::Outbox;
+use self::outbox::Outbox;
 use self::unknown::Unknown;
 
 /// One participant of one session.

@@ -10,6 +10,7 @@ use super::control::micros;
 use super::directory::Directory;
 use super::event::Event;
 use super::line::Line;
+use super::outbox::Outbox;
 use super::{Errand, Participant, Phase, Wishes};
 use crate::limits::{LEAVE_PAUSE, V1_FRAME_MAX, WAITING_EVERY};
 use crate::random::SecureRandom;
@@ -50,7 +51,10 @@ impl Participant {
         if let Some(len) = self.write_active(now, out) {
             return Some(len);
         }
-        if let Some(len) = self.outbox.pop(out) {
+        if let Some((len, core)) = self.outbox.pop(out) {
+            if core && let Some(line) = self.lines.sending_mut() {
+                line.pings.core_sent(now);
+            }
             return Some(len);
         }
         self.write_leave(now, out)
@@ -151,20 +155,20 @@ impl Participant {
         if due > now {
             return None;
         }
-        let Self { lines, wishes, .. } = self;
+        let Self { lines, wishes, outbox, .. } = self;
         let line = lines.fresh_mut()?;
         let mut writer = ControlWriter::new(out, &header).ok()?;
-        write_line(line, &mut writer, wishes, now);
+        write_line(line, &mut writer, wishes, outbox, now);
         finish(line, writer)
     }
 
     fn write_active(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
         let header = self.control_header();
-        let Self { lines, wishes, errands, directory, .. } = self;
+        let Self { lines, wishes, errands, directory, outbox, .. } = self;
         let line = lines.active_mut()?;
         let mut writer = ControlWriter::new(out, &header).ok()?;
         let pings = line.pings.next <= now;
-        write_line(line, &mut writer, wishes, now);
+        write_line(line, &mut writer, wishes, outbox, now);
         if pings {
             write_acks(directory, &mut writer);
         }
@@ -233,14 +237,23 @@ impl Participant {
 }
 
 /// Puts a line's ping and wishes, as far as they are due.
-fn write_line(line: &mut Line, writer: &mut ControlWriter<'_>, wishes: &Wishes, now: Instant) {
+fn write_line(
+    line: &mut Line,
+    writer: &mut ControlWriter<'_>,
+    wishes: &Wishes,
+    outbox: &Outbox,
+    now: Instant,
+) {
     let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
     if line.pings.next <= now {
-        let next_core = line.link.sending.next_seq(Class::Core as u8).unwrap_or(0);
+        // Those that wait cannot be missing.
+        let next_core = outbox.first_core(line.link.conn).map(u64::from);
+        let next_core = next_core.or_else(|| line.link.sending.next_seq(Class::Core as u8));
+        let next_core = u32::try_from(next_core.unwrap_or(0)).unwrap_or(u32::MAX);
         let ping = Ping {
-            id: U32::new(line.pings.send(now)),
+            id: U32::new(line.pings.send(now, next_core)),
             t_client_us: U64::new(micros(now)),
-            next_core: U32::new(u32::try_from(next_core).unwrap_or(u32::MAX)),
+            next_core: U32::new(next_core),
         };
         let _ = writer.put(&Control::Ping(&ping));
         line.pings.next = now + line.ping_pause();

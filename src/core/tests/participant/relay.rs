@@ -183,12 +183,16 @@ impl Relay {
             Control::Ping(ping) => {
                 seat.pings += 1;
                 let us = U64::new(now.as_nanos() / 1_000);
+                let next_core = ping.next_core.get();
+                let missing = seat.entry.active().map_or(0, |active| {
+                    active.link.receiving.missing(Class::Core as u8, next_core)
+                });
                 let pong = Pong {
                     id: ping.id,
                     t_client_us: ping.t_client_us,
                     t_relay_rx_us: us,
                     t_relay_tx_us: us,
-                    missing: U32::ZERO,
+                    missing: U32::new(missing),
                 };
                 self.say(node, &[Control::Pong(&pong)]);
             }

@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) now_ms: u64,
     /// Datagrams lost, in millionths, either way.
     pub(crate) loss: u32,
+    /// The same, on the way to the relay only.
+    pub(crate) loss_up: u32,
     pub(crate) delay_ms: u64,
     pub(crate) jitter_ms: u64,
     /// Everything is lost.
@@ -71,6 +73,7 @@ impl World {
             sent: 0,
             now_ms: 0,
             loss: 0,
+            loss_up: 0,
             delay_ms: 10,
             jitter_ms: 0,
             cut: false,
@@ -200,8 +203,9 @@ impl World {
                 let bytes = out[..len].to_vec();
                 person.sent.push(bytes.clone());
                 let from = person.address;
-                let lost =
-                    self.cut || self.unplugged == Some(from) || self.chance.chance(self.loss);
+                let lost = self.cut
+                    || self.unplugged == Some(from)
+                    || self.chance.chance(self.loss.max(self.loss_up));
                 if !lost {
                     self.sent += 1;
                     let delay = self.delay_ms + self.chance.below(self.jitter_ms + 1);
