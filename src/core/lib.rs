@@ -13,6 +13,7 @@
 //! | [`ids`] | node, session, stream and address types that cannot be mixed up |
 //! | [`time`] | nanosecond instants and spans, and the timer wheel |
 //! | [`random`] | the one door for randomness; seeded in tests |
+//! | [`participant`] | the client side of wire v1, in one machine |
 //! | [`wire`] | the bytes of v0 and v1: headers, TLVs, frames, events, control messages, bundles |
 //!
 //! The one exception, for the quick start's sake: `NodeId::generate()` stands behind the feature
@@ -27,6 +28,7 @@ pub mod cidr;
 pub mod crypto;
 pub mod ids;
 pub mod limits;
+pub mod participant;
 pub mod random;
 pub mod time;
 pub mod wire;

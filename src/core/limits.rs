@@ -204,6 +204,70 @@ pub const RESET_EVERY: Span = Span::from_secs(5);
 /// The longest BUSY a client believes.
 pub const BUSY_MAX: Span = Span::from_secs(60);
 
+// ---- The participant -----------------------------------------------------------------------------
+
+/// Wishes one subscription states. More: refused where it is made.
+pub const WISHES_MAX: usize = 64;
+/// Streams one participant publishes. More: refused where they are stated.
+pub const OWN_STREAMS_MAX: usize = 32;
+/// The first pause before a wish that has no ACK is stated again; it doubles.
+pub const WISH_FIRST: Span = Span::from_millis(200);
+/// The longest pause before a wish is stated again.
+pub const WISH_LONGEST: Span = Span::from_secs(1);
+/// What a relay may ask for between two pings, in ms; what lies outside is taken for the nearer end.
+pub const PING_MS: Range = Range { min: 100, default: 1_000, max: 30_000 };
+/// Between two pings while the last ones were not answered, or the connection is not proven.
+pub const PING_BRISK: Span = Span::from_millis(500);
+/// Pings without an answer that make a connection degraded: it is kept, and another one asked for.
+pub const PINGS_UNANSWERED: u32 = 3;
+/// Pings whose answer still makes a clock sample. An answer to an older one proves life only.
+pub const PINGS_REMEMBERED: usize = 8;
+/// How long a connection's keys are used before a new handshake.
+pub const CONNECTION_LIFE: Span = Span::from_secs(3_600);
+/// Between two reports when nothing has changed.
+pub const REPORT_EVERY: Span = Span::from_secs(1);
+/// A change of delay that is reported at once.
+pub const REPORT_DELAY_STEP: Span = Span::from_millis(20);
+/// Between two requests for the roster, or for the streams: more than [`GET_EVERY`], by more than
+/// paths jitter.
+pub const GET_AGAIN: Span = Span::from_millis(1_250);
+/// How long pages may take to come, all of them, before they are asked for.
+pub const PAGES_PATIENCE: Span = Span::from_millis(500);
+/// Frames kept for authors whom the roster does not name yet. Full: the newcomer is dropped.
+pub const UNKNOWN_FRAMES_MAX: usize = 64;
+/// How long a frame waits for the roster to name its author; then it is dropped.
+pub const UNKNOWN_FRAMES_FOR: Span = Span::from_millis(500);
+/// Keys of others kept: five for each connection heard. Full: the longest unused goes.
+pub const OPENERS_MAX: usize = 4_096;
+/// Media frames of one stream and layer put together at a time. Full: the oldest is given up.
+pub const ASSEMBLY_FRAMES_MAX: usize = 8;
+/// Bytes of media frames being put together, of all streams. Full: the oldest is given up.
+pub const ASSEMBLY_BYTES_MAX: usize = 4 << 20;
+/// What one piece is charged beyond its content, in bytes, so that empty ones are bounded too.
+pub const ASSEMBLY_PIECE_COST: usize = 64;
+/// Streams and layers that are put together. Full: the one unheard for longest is forgotten.
+pub const ASSEMBLY_STREAMS_MAX: usize = 256;
+/// Media events that wait for the application. Full: the oldest is dropped and counted.
+pub const MEDIA_EVENTS_MAX: usize = 1_024;
+/// Bytes of media events that wait. Full: the oldest is dropped and counted.
+pub const MEDIA_EVENTS_BYTES_MAX: usize = 8 << 20;
+/// Other events that wait. Full: the oldest that only informs is dropped and counted.
+pub const NEWS_MAX: usize = 64;
+/// Sealed datagrams that wait to be sent. Full: what is published is refused.
+pub const OUTBOX_MAX: usize = 1_024;
+/// Streams and layers a participant counts datagrams of. Full: another is refused.
+pub const PUBLISHED_MAX: usize = 256;
+/// Kicks and key frame requests that wait to be sent. Full: refused.
+pub const ERRANDS_MAX: usize = 16;
+/// Path challenges that wait for their answer. Full: the oldest is forgotten, the relay asks again.
+pub const CHALLENGES_MAX: usize = 4;
+/// How long nothing answers before the application is told, and how often it is told again.
+pub const WAITING_EVERY: Span = Span::from_secs(5);
+/// How often a goodbye is said: nobody confirms one.
+pub const LEAVE_COPIES: u8 = 3;
+/// Between two goodbyes.
+pub const LEAVE_PAUSE: Span = Span::from_millis(50);
+
 // ---- The cycle -----------------------------------------------------------------------------------
 
 /// Trains (received messages, each one or more datagrams) a shard takes in per cycle; what is left
@@ -324,6 +388,15 @@ const _: () = assert!(BUNDLE_HEAD_LEN + BUNDLE_FRAMES_MAX * (2 + V1_PADDED[0]) >
 // leave room in one frame of the largest size.
 const _: () = assert!((PARTS_MAX as usize) * (640 - V1_OVERHEAD - 56 - 2) >= EVENT_CONTENT_MAX);
 const _: () = assert!(V1_OVERHEAD + 56 + 2 + 13 + 16 * EVENT_VERSIONS_MAX + 65 < V1_FRAME_MAX);
+// PING, both wishes and a few answers stand in one control frame: the first after WELCOME.
+const _: () = assert!(19 + 8 + 14 * WISHES_MAX + 7 + 5 * OWN_STREAMS_MAX + 44 <= CONTROL_MAX);
+// A ping alone shows a new address: header, message, tag.
+const _: () = assert!(HEADER_LEN + 19 + TAG_LEN >= PATH_DATAGRAM_MIN);
+const _: () = assert!(GET_AGAIN.as_nanos() > GET_EVERY.as_nanos());
+// The largest media frame, in frames of 640 bytes, fits an empty outbox and its share of events.
+const _: () = assert!(OUTBOX_MAX * (640 - V1_OVERHEAD - 16) >= MEDIA_CONTENT_MAX);
+const _: () = assert!(MEDIA_CONTENT_MAX <= MEDIA_EVENTS_BYTES_MAX);
+const _: () = assert!(2 * MEDIA_CONTENT_MAX <= ASSEMBLY_BYTES_MAX);
 const _: () = assert!(PEERS_PER_SESSION_DEFAULT <= PEERS_PER_SESSION_MAX);
 const _: () = assert!(PEERS_PER_SESSION_MAX <= V0_PARTICIPANTS_MAX);
 const _: () = assert!(V0_PER_IP_DEFAULT <= V0_PER_IP_MAX);

@@ -1,0 +1,282 @@
+//! One connection as the client sees it, and the two places there are for them.
+//!
+//! ```text
+//!            welcome                first control by it               another is proven
+//!   empty ------------->  fresh  -------------------------> active ----------------------> ending
+//!     ^     5 s are over |                                                                   |
+//!     '------------------'<------------------------------------------------ 3 s are over ----'
+//! ```
+//! Places are filed under the parity of the connection's number, as at the relay. Data goes by the
+//! active one until another is proven: nothing is sent into the unknown while something works.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use super::receipts::Receipts;
+use crate::crypto::handshake::{Link, Terms};
+use crate::crypto::seal::Sealer;
+use crate::limits::{
+    CHALLENGES_MAX, CONNECTION_LIFE, HALF_OPEN, OLD_CONNECTION, PING_BRISK, PING_MS,
+    PINGS_REMEMBERED, PINGS_UNANSWERED, WISH_FIRST, WISH_LONGEST,
+};
+use crate::time::{Instant, Span};
+use crate::wire::v1::Wished;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) link: Box<Link>,
+    pub(super) sealer: Sealer,
+    pub(super) terms: Terms,
+    began: Instant,
+    /// The relay has said something by it.
+    pub(super) proven: bool,
+    pub(super) pings: Pings,
+    pub(super) subscribe: Stated,
+    pub(super) mine: Stated,
+    pub(super) receipts: Receipts,
+    pub(super) challenges: VecDeque<[u8; 8]>,
+}
+
+impl Line {
+    pub(super) fn new(link: Box<Link>, sealer: Sealer, terms: Terms, now: Instant) -> Self {
+        Self {
+            link,
+            sealer,
+            terms,
+            began: now,
+            proven: false,
+            pings: Pings::new(now),
+            subscribe: Stated::default(),
+            mine: Stated::default(),
+            receipts: Receipts::default(),
+            challenges: VecDeque::new(),
+        }
+    }
+
+    /// Between two pings.
+    pub(super) fn ping_pause(&self) -> Span {
+        if !self.proven || self.pings.brisk || self.is_degraded() {
+            return PING_BRISK;
+        }
+        Span::from_millis(u64::from(self.terms.ping_ms).clamp(PING_MS.min, PING_MS.max))
+    }
+
+    /// Whether the last pings have no answer.
+    pub(super) const fn is_degraded(&self) -> bool {
+        self.pings.unanswered >= PINGS_UNANSWERED
+    }
+
+    pub(super) fn wants_rekey(&self, now: Instant) -> bool {
+        self.link.sending.wants_rekey()
+            || self.link.receiving.wants_rekey()
+            || now >= self.life_ends()
+    }
+
+    pub(super) fn life_ends(&self) -> Instant {
+        self.began + CONNECTION_LIFE
+    }
+
+    pub(super) fn challenge(&mut self, challenge: [u8; 8]) {
+        if self.challenges.len() >= CHALLENGES_MAX {
+            self.challenges.pop_front();
+        }
+        self.challenges.push_back(challenge);
+    }
+}
+
+/// When to ping, and what was answered.
+#[derive(Debug)]
+pub(super) struct Pings {
+    pub(super) next: Instant,
+    /// Until the next answer, ping often: the address has changed, or a RESET came.
+    brisk: bool,
+    unanswered: u32,
+    next_id: u32,
+    /// The last ones sent, under their number modulo how many.
+    sent: [Option<(u32, Instant)>; PINGS_REMEMBERED],
+}
+
+impl Pings {
+    const fn new(now: Instant) -> Self {
+        Self { next: now, brisk: false, unanswered: 0, next_id: 0, sent: [None; PINGS_REMEMBERED] }
+    }
+
+    pub(super) const fn hurry(&mut self, now: Instant) {
+        self.next = now;
+        self.brisk = true;
+    }
+
+    /// The number of the ping that goes out.
+    pub(super) fn send(&mut self, now: Instant) -> u32 {
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.sent[id as usize % PINGS_REMEMBERED] = Some((id, now));
+        id
+    }
+
+    /// An answer came: when its ping was sent, if that is remembered.
+    pub(super) fn answered(&mut self, id: u32) -> Option<Instant> {
+        self.unanswered = 0;
+        self.brisk = false;
+        let place = &mut self.sent[id as usize % PINGS_REMEMBERED];
+        let sent = place.filter(|(sent, _)| *sent == id).map(|(_, at)| at);
+        if sent.is_some() {
+            *place = None;
+        }
+        sent
+    }
+}
+
+/// A wish on one connection: stated until it is acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Stated {
+    pub(super) wished: Wished,
+    next: Instant,
+    pause: Span,
+}
+
+impl Stated {
+    pub(super) fn change(&mut self, now: Instant) {
+        self.wished.change();
+        self.next = now;
+        self.pause = WISH_FIRST;
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.wished.pending().map(|_| self.next)
+    }
+
+    pub(super) fn said(&mut self, now: Instant) {
+        self.next = now + self.pause;
+        self.pause = Span::from_nanos(self.pause.as_nanos() * 2).min(WISH_LONGEST);
+    }
+}
+
+/// The two places.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    places: [Option<Box<Line>>; 2],
+    /// The parity of the active one.
+    active: Option<usize>,
+    /// Until when the other place's proven line still receives.
+    ending: Instant,
+}
+
+impl Lines {
+    /// Takes in a line that was welcomed. One in the same place has ended, even the active one: a
+    /// relay that knew it would have chosen the other parity.
+    pub(super) fn welcome(&mut self, mut line: Line) {
+        let parity = usize::from(line.link.conn & 1);
+        if self.active == Some(parity) {
+            self.active = None;
+        }
+        if self.active.is_none() {
+            self.places[1 - parity] = None;
+            // Nothing is sent to us before this connection: all that comes is by it.
+            line.receipts.begin();
+        }
+        self.places[parity] = Some(Box::new(line));
+    }
+
+    /// The line in the place of `parity`, if it still receives.
+    pub(super) fn receiving(&mut self, parity: bool, now: Instant) -> Option<&mut Line> {
+        let parity = usize::from(parity);
+        let ended = self.active == Some(1 - parity) && now >= self.ending;
+        let line = self.places[parity].as_deref_mut()?;
+        (!(ended && line.proven)).then_some(line)
+    }
+
+    /// The relay has spoken by the line of `parity` for the first time: it is the active one.
+    pub(super) fn prove(&mut self, parity: bool, now: Instant) {
+        let parity = usize::from(parity);
+        if self.active != Some(parity) {
+            self.active = Some(parity);
+            self.ending = now + OLD_CONNECTION;
+        }
+        if let Some(line) = &mut self.places[parity] {
+            line.proven = true;
+            line.receipts.begin();
+            line.receipts.first_datagram();
+        }
+    }
+
+    pub(super) fn active(&self) -> Option<&Line> {
+        self.places[self.active?].as_deref()
+    }
+
+    pub(super) fn active_mut(&mut self) -> Option<&mut Line> {
+        self.places[self.active?].as_deref_mut()
+    }
+
+    pub(super) const fn has_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    pub(super) fn is_active(&self, parity: bool) -> bool {
+        self.active == Some(usize::from(parity))
+    }
+
+    /// The line that was welcomed and has not been heard of since.
+    pub(super) fn fresh_mut(&mut self) -> Option<&mut Line> {
+        self.places.iter_mut().flatten().find(|line| !line.proven).map(|line| &mut **line)
+    }
+
+    pub(super) fn fresh(&self) -> Option<&Line> {
+        self.places.iter().flatten().find(|line| !line.proven).map(|line| &**line)
+    }
+
+    /// What data goes by: the active line, or else the fresh one.
+    pub(super) fn sending_mut(&mut self) -> Option<&mut Line> {
+        match self.active {
+            Some(parity) => self.places[parity].as_deref_mut(),
+            None => self.fresh_mut(),
+        }
+    }
+
+    /// What data goes by: the active line, or else the fresh one.
+    pub(super) fn sending(&self) -> Option<&Line> {
+        self.active().or_else(|| self.fresh())
+    }
+
+    /// A line with a challenge to answer.
+    pub(super) fn challenged_mut(&mut self) -> Option<&mut Line> {
+        let challenged = |line: &&mut Box<Line>| !line.challenges.is_empty();
+        self.places.iter_mut().flatten().find(challenged).map(|line| &mut **line)
+    }
+
+    pub(super) fn is_challenged(&self) -> bool {
+        self.places.iter().flatten().any(|line| !line.challenges.is_empty())
+    }
+
+    /// Calls `change` on every line that wishes are stated on.
+    pub(super) fn each_mut(&mut self, mut change: impl FnMut(&mut Line)) {
+        self.places.iter_mut().flatten().for_each(|line| change(line));
+    }
+
+    /// Ends what has lasted long enough.
+    pub(super) fn expire(&mut self, now: Instant) {
+        if self.fresh_ends().is_some_and(|end| now >= end) {
+            self.places
+                .iter_mut()
+                .filter(|place| place.as_ref().is_some_and(|line| !line.proven))
+                .for_each(|place| *place = None);
+        }
+        if let Some(active) = self.active
+            && now >= self.ending
+            && self.places[1 - active].as_ref().is_some_and(|line| line.proven)
+        {
+            self.places[1 - active] = None;
+        }
+    }
+
+    /// When the fresh line is given up.
+    pub(super) fn fresh_ends(&self) -> Option<Instant> {
+        self.fresh().map(|line| line.began + HALF_OPEN)
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

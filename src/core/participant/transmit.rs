@@ -1,0 +1,285 @@
+//! Datagrams going out, and everything that is due.
+//!
+//! Order: answers to path challenges, HELLO, control of a fresh line, control of the active line,
+//! what is published. One control frame says all that is due at that moment.
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U32, U64};
+
+use super::control::micros;
+use super::directory::Directory;
+use super::event::Event;
+use super::line::Line;
+use super::{Errand, Participant, Phase, Wishes};
+use crate::limits::{LEAVE_PAUSE, V1_FRAME_MAX, WAITING_EVERY};
+use crate::random::SecureRandom;
+use crate::time::{Instant, UnixMillis};
+use crate::wire::header::{Class, Header};
+use crate::wire::v1::control::{
+    Ack, Get, KeyframeRequest, Kick, Leave, Ping, StreamsMine, Subscribe, get, kind,
+};
+use crate::wire::v1::{Control, ControlWriter, Kind};
+
+impl Participant {
+    /// The next datagram to send, written into `out`: its length. To be called until `None`.
+    ///
+    /// # Panics
+    /// When `out` is shorter than [`V1_FRAME_MAX`].
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        calendar: UnixMillis,
+        random: &mut impl SecureRandom,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        assert!(out.len() >= V1_FRAME_MAX, "a datagram may be {V1_FRAME_MAX} bytes long");
+        if matches!(self.phase, Phase::Idle | Phase::Over) {
+            return None;
+        }
+        self.advance(now);
+        if let Some(len) = self.write_challenged(out) {
+            return Some(len);
+        }
+        if let Some(hello) = self.caller.poll_hello(now, calendar, random) {
+            out[..hello.len()].copy_from_slice(hello);
+            return Some(hello.len());
+        }
+        if let Some(len) = self.write_fresh(now, out) {
+            return Some(len);
+        }
+        if let Some(len) = self.write_active(now, out) {
+            return Some(len);
+        }
+        if let Some(len) = self.outbox.pop(out) {
+            return Some(len);
+        }
+        self.write_leave(now, out)
+    }
+
+    /// When [`Self::poll_transmit`] has something or changes something, once it has returned `None`.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Idle | Phase::Over => return None,
+            Phase::Leaving { next, .. } => return Some(next),
+            Phase::Running => {}
+        }
+        let outbox =
+            (!self.outbox.is_empty() || self.lines.is_challenged()).then_some(Instant::ZERO);
+        let waiting = self.waiting.map(|(_, next)| next);
+        let fresh = self.lines.fresh().map(|line| self.line_due(line));
+        let active = self.lines.active().map(|line| {
+            let due = self.line_due(line);
+            [line.receipts.due(), self.directory.roster.due(), self.directory.listing.due()]
+                .into_iter()
+                .flatten()
+                .fold(due, Instant::min)
+        });
+        let errands = (!self.errands.is_empty() && active.is_some()).then_some(Instant::ZERO);
+        let unknown = self.unknown.ends();
+        let asking = self.caller.poll_timeout();
+        // A fresh line ends, or else an active one does: then something new is asked for.
+        let ends = self.lines.fresh_ends().or_else(|| {
+            let life_ends = self.lines.active().map(Line::life_ends);
+            life_ends.filter(|_| asking.is_none())
+        });
+        [outbox, waiting, fresh, active, errands, unknown, asking, ends].into_iter().flatten().min()
+    }
+
+    /// Pings and wishes of a line.
+    fn line_due(&self, line: &Line) -> Instant {
+        [line.subscribe.due(), line.mine.due()]
+            .into_iter()
+            .flatten()
+            .fold(line.pings.next, Instant::min)
+    }
+
+    /// Whether a new connection is needed, whatever is being done about it.
+    pub(super) fn wants_connection(&self, now: Instant) -> bool {
+        match self.lines.active() {
+            None => true,
+            Some(line) => self.rekey || line.is_degraded() || line.wants_rekey(now),
+        }
+    }
+
+    /// What time alone brings about.
+    fn advance(&mut self, now: Instant) {
+        self.lines.expire(now);
+        self.counters.unknown_dropped += self.unknown.expire(now);
+        if self.phase != Phase::Running {
+            return;
+        }
+        // Degraded is who has no answer when the next ping is due, not who is still awaiting it.
+        let degraded =
+            self.lines.active().is_some_and(|line| line.is_degraded() && line.pings.next <= now);
+        if degraded && !core::mem::replace(&mut self.degraded, true) {
+            self.events.tell(Event::Degraded);
+        }
+        let due = self.lines.active().is_none() || self.degraded || self.rekey || {
+            self.lines.active().is_some_and(|line| line.wants_rekey(now))
+        };
+        if due && self.lines.fresh().is_none() {
+            self.caller.connect(now);
+        }
+        let answered = self.lines.active().is_some() && !self.degraded;
+        match self.waiting {
+            _ if answered => self.waiting = None,
+            None => self.waiting = Some((now, now + WAITING_EVERY)),
+            Some((since, next)) if next <= now => {
+                self.waiting = Some((since, now + WAITING_EVERY));
+                self.events.tell(Event::Waiting { since: now.since(since) });
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn write_challenged(&mut self, out: &mut [u8]) -> Option<usize> {
+        let header = self.control_header();
+        let line = self.lines.challenged_mut()?;
+        let mut writer = ControlWriter::new(out, &header).ok()?;
+        while let Some(challenge) = line.challenges.front()
+            && writer.put(&Control::PathResponse(challenge)).is_ok()
+        {
+            line.challenges.pop_front();
+        }
+        finish(line, writer)
+    }
+
+    fn write_fresh(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let header = self.control_header();
+        let due = self.lines.fresh().map(|line| self.line_due(line))?;
+        if due > now {
+            return None;
+        }
+        let Self { lines, wishes, .. } = self;
+        let line = lines.fresh_mut()?;
+        let mut writer = ControlWriter::new(out, &header).ok()?;
+        write_line(line, &mut writer, wishes, now);
+        finish(line, writer)
+    }
+
+    fn write_active(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let header = self.control_header();
+        let Self { lines, wishes, errands, directory, .. } = self;
+        let line = lines.active_mut()?;
+        let mut writer = ControlWriter::new(out, &header).ok()?;
+        let pings = line.pings.next <= now;
+        write_line(line, &mut writer, wishes, now);
+        if pings {
+            write_acks(directory, &mut writer);
+        }
+        if line.receipts.due().is_some_and(|due| due <= now)
+            && let Some(report) = line.receipts.answer()
+            && writer.put(&Control::Report(report)).is_ok()
+        {
+            line.receipts.said(now);
+        }
+        if directory.roster.due().is_some_and(|due| due <= now) {
+            let message = get_message(get::ROSTER, directory.roster.version());
+            if writer.put(&Control::Get(&message)).is_ok() {
+                directory.roster.said(now);
+            }
+        }
+        if directory.listing.due().is_some_and(|due| due <= now) {
+            let message = get_message(get::STREAMS, directory.listing.version());
+            if writer.put(&Control::Get(&message)).is_ok() {
+                directory.listing.said(now);
+            }
+        }
+        while let Some(errand) = errands.front() {
+            let put = match *errand {
+                Errand::Kick(node, reason) => {
+                    writer.put(&Control::Kick(&Kick { node: U64::new(node.0), reason }))
+                }
+                Errand::Keyframe(id) => writer.put(&Control::KeyframeRequest(&KeyframeRequest {
+                    node: U64::new(id.node.0),
+                    stream: U16::new(id.stream),
+                })),
+            };
+            if put.is_err() {
+                break;
+            }
+            errands.pop_front();
+        }
+        finish(line, writer)
+    }
+
+    /// The last thing said.
+    fn write_leave(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let Phase::Leaving { reason, copies, next } = self.phase else { return None };
+        if next > now {
+            return None;
+        }
+        let header = self.control_header();
+        let written = match self.lines.sending_mut() {
+            Some(line) if copies > 0 => {
+                let mut writer = ControlWriter::new(out, &header).ok()?;
+                let _ = writer.put(&Control::Leave(&Leave { reason }));
+                finish(line, writer)
+            }
+            _ => None,
+        };
+        if written.is_none() || copies <= 1 {
+            self.end();
+        } else {
+            self.phase = Phase::Leaving { reason, copies: copies - 1, next: now + LEAVE_PAUSE };
+        }
+        written
+    }
+
+    fn control_header(&self) -> Header {
+        Header::v1(self.suite as u8, self.session, self.node, Kind::Control)
+    }
+}
+
+/// Puts a line's ping and wishes, as far as they are due.
+fn write_line(line: &mut Line, writer: &mut ControlWriter<'_>, wishes: &Wishes, now: Instant) {
+    let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+    if line.pings.next <= now {
+        let next_core = line.link.sending.next_seq(Class::Core as u8).unwrap_or(0);
+        let ping = Ping {
+            id: U32::new(line.pings.send(now)),
+            t_client_us: U64::new(micros(now)),
+            next_core: U32::new(u32::try_from(next_core).unwrap_or(u32::MAX)),
+        };
+        let _ = writer.put(&Control::Ping(&ping));
+        line.pings.next = now + line.ping_pause();
+    }
+    if let (Some((subscribed, hold_ms)), Some(version)) =
+        (&wishes.subscribed, line.subscribe.wished.pending())
+        && due(line.subscribe.due())
+        && writer.put(&Control::Subscribe(Subscribe::new(version, *hold_ms, subscribed))).is_ok()
+    {
+        line.subscribe.said(now);
+    }
+    if let (Some(own), Some(version)) = (&wishes.own, line.mine.wished.pending())
+        && due(line.mine.due())
+        && writer.put(&Control::StreamsMine(StreamsMine::new(version, own))).is_ok()
+    {
+        line.mine.said(now);
+    }
+}
+
+/// Puts which versions of roster and streams are held. With every ping, so that a relay that
+/// remembers nothing sees when a delta was lost that no later one follows.
+fn write_acks(directory: &Directory, writer: &mut ControlWriter<'_>) {
+    let held =
+        [(kind::ROSTER, directory.roster.version()), (kind::STREAMS, directory.listing.version())];
+    for (message, version) in held {
+        let _ = writer.put(&Control::Ack(&Ack { message, version: U32::new(version) }));
+    }
+}
+
+fn get_message(what: u8, version: u32) -> Get {
+    Get { what, arg: U64::new(version.into()) }
+}
+
+/// Seals what was written, if there is something: its length.
+fn finish(line: &mut Line, writer: ControlWriter<'_>) -> Option<usize> {
+    if writer.is_empty() {
+        return None;
+    }
+    let frame = writer.finish().finish();
+    line.link.sending.control(frame).ok()?;
+    Some(frame.as_bytes().len())
+}

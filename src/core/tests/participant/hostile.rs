@@ -1,0 +1,133 @@
+//! What strangers, the network and other members may send: nothing panics, nothing moves.
+
+use elara_core::participant::{Event, Refused};
+use elara_core::random::{Random, Seeded};
+use elara_core::time::Instant;
+use elara_core::wire::v1::bundle::BundleHead;
+
+use crate::world::{SESSION, World, media};
+
+#[test]
+fn garbage_is_refused_and_changes_nothing() {
+    let mut random = Seeded::new(1);
+    let mut world = World::new(1, 2);
+    world.join();
+    world.say(0, 0, b"x");
+    world.run(30);
+    let now = world.now();
+    let genuine = world.people[0].sent.clone();
+    let listener = &mut world.people[1].participant;
+    for round in 0..20_000_usize {
+        let mut bytes = match round % 3 {
+            0 => vec![0; random.below(1_300) as usize],
+            _ => genuine[round % genuine.len()].clone(),
+        };
+        if round % 3 == 0 {
+            random.fill(&mut bytes);
+            if bytes.len() > 30 {
+                bytes[0] = 0x10 + random.below(4) as u8;
+                bytes[4..12].copy_from_slice(&SESSION.to_bytes());
+                bytes[20] = [0, 1, 4, 0xF0, 0xF1][random.below(5) as usize];
+            }
+        } else if !bytes.is_empty() {
+            let at = random.below(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << random.below(8);
+            bytes.truncate(bytes.len() - random.below(3) as usize);
+        }
+        let _ = listener.handle_datagram(&bytes, now);
+    }
+    assert!(listener.is_joined() && listener.members().len() == 2);
+    let opened = std::iter::from_fn(|| listener.poll_event()).count();
+    assert_eq!(opened, 0, "nothing of it was ever told");
+    world.say(0, 1, b"still here");
+    world.say(1, 1, b"and me");
+    world.run(50);
+    assert_eq!(world.people[1].heard().last().unwrap().content, b"still here");
+    assert_eq!(world.people[0].heard().last().unwrap().content, b"and me");
+}
+
+#[test]
+fn nothing_arrives_before_one_has_asked_to_connect() {
+    let mut world = World::new(2, 1);
+    world.join();
+    let hello = world.people[0].sent[0].clone();
+    let mut world = World::new(2, 1);
+    let now = world.now();
+    let participant = &mut world.people[0].participant;
+    assert!(participant.handle_datagram(&hello, now).is_err());
+    participant.leave(0, now);
+    assert_eq!(participant.handle_datagram(&hello, now), Err(Refused::Over));
+    assert_eq!(participant.handle_datagram(&[], now), Err(Refused::Over));
+}
+
+#[test]
+fn ones_own_frames_and_other_sessions_are_not_heard() {
+    let mut world = World::new(3, 1);
+    world.join();
+    world.say(0, 0, b"x");
+    world.run(1);
+    let now = world.now();
+    let mut frame = world.people[0].sent.last().unwrap().clone();
+    let participant = &mut world.people[0].participant;
+    assert_eq!(participant.handle_datagram(&frame, now), Err(Refused::Own));
+    frame[4] ^= 1;
+    assert_eq!(participant.handle_datagram(&frame, now), Err(Refused::Session));
+}
+
+#[test]
+fn frames_of_unknown_authors_wait_bounded_and_go() {
+    let mut world = World::new(4, 2);
+    world.join();
+    world.say(0, 0, b"x");
+    world.run(1);
+    let mut forged = world.people[0].sent.last().unwrap().clone();
+    let before = *world.people[1].participant.counters();
+    for stranger in 0..200_u8 {
+        forged[12] = stranger;
+        let now = world.now();
+        let _ = world.people[1].participant.handle_datagram(&forged, now);
+    }
+    let refused = |world: &World| {
+        world.people[1].participant.counters().unknown_dropped - before.unknown_dropped
+    };
+    assert!((134..=136).contains(&refused(&world)), "{}", refused(&world));
+    world.run(600);
+    assert!(refused(&world) >= 199);
+    assert!(world.people[1].participant.is_joined());
+}
+
+#[test]
+fn a_bundle_is_its_frames_and_a_bad_one_spoils_no_other() {
+    let mut world = World::new(5, 2);
+    world.join();
+    let now = world.now();
+    let mut out = [0; 1_232];
+    let [a, b] = &mut world.people[..] else { panic!("two people") };
+    let mut frames = Vec::new();
+    for frame in 0..4 {
+        let len = a.participant.seal_frame(&media(frame), b"in a bundle", &mut out).unwrap();
+        frames.push(out[..len].to_vec());
+    }
+    frames[1][60] ^= 1;
+    let slices: Vec<&[u8]> = frames.iter().map(|frame| &frame[..]).collect();
+    let head = BundleHead::new(SESSION, &slices).unwrap();
+    let bundle: Vec<u8> = head.gather(&slices).flatten().copied().collect();
+    assert!(matches!(b.participant.handle_datagram(&bundle, now), Err(Refused::Open(_))));
+    let heard: Vec<u32> = std::iter::from_fn(|| b.participant.poll_event())
+        .filter_map(|event| match event {
+            Event::Media(media) => Some(media.frame),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(heard, [0, 2, 3]);
+    assert!(b.participant.handle_datagram(&bundle[..bundle.len() - 1], now).is_err());
+}
+
+#[test]
+fn a_participant_that_was_never_started_has_nothing_to_say() {
+    let mut world = World::new(6, 1);
+    let now = Instant::ZERO;
+    world.people[0].participant.leave(0, now);
+    world.run(100);
+    assert!(world.people[0].sent.is_empty() && world.people[0].participant.is_over());
+}
