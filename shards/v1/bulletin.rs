@@ -1,7 +1,7 @@
 //! What a room tells all its members under a growing version: its roster, its streams.
 //!
 //! ```text
-//!   change ──▶ changes (gathered, the last of each name) ──▶ delta: version + 1, a frame full ──▶ each member
+//!   change ──▶ changes (gathered, the last of each name) ──▶ delta: version + 1, a frame full
 //!                  │ too many
 //!                  └──▶ version + 1, and everyone is sent the whole again
 //! ```
