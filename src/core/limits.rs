@@ -266,6 +266,11 @@ pub const CORE_KEPT: usize = 32;
 pub const CORE_RESENDS: u8 = 8;
 /// How soon after a Core frame the relay is asked whether it has come.
 pub const CORE_CHECK: Span = Span::from_millis(200);
+/// How far ahead of the granted rate published frames may leave: less than relays forgive, and what the
+/// receive buffers of most systems hold.
+pub const PACE_BURST: Span = Span::from_millis(10);
+/// How long a goodbye waits for what is queued.
+pub const LEAVE_DRAIN: Span = Span::from_millis(500);
 /// Streams and layers a participant counts datagrams of. Full: another is refused.
 pub const PUBLISHED_MAX: usize = 256;
 /// Kicks and key frame requests that wait to be sent. Full: refused.
@@ -284,6 +289,8 @@ pub const CERTIFICATE_LIFE_S: u32 = 7 * 86_400;
 pub const TARGET_TURN: Span = Span::from_millis(1_500);
 /// Between two sockets of a client, when the kernel refuses.
 pub const REBIND_EVERY: Span = Span::from_secs(1);
+/// What a client's socket asks for as its receive buffer, in bytes; the kernel may grant less.
+pub const CLIENT_BUFFER_BYTES: usize = 2 << 20;
 /// Between two goodbyes.
 pub const LEAVE_PAUSE: Span = Span::from_millis(50);
 
@@ -411,6 +418,7 @@ const _: () = assert!(V1_OVERHEAD + 56 + 2 + 13 + 16 * EVENT_VERSIONS_MAX + 65 <
 const _: () = assert!(19 + 8 + 14 * WISHES_MAX + 7 + 5 * OWN_STREAMS_MAX + 44 <= CONTROL_MAX);
 // A ping alone shows a new address: header, message, tag.
 const _: () = assert!(HEADER_LEN + 19 + TAG_LEN >= PATH_DATAGRAM_MIN);
+const _: () = assert!(PACE_BURST.as_nanos() < V1_BURST.as_nanos());
 const _: () = assert!(GET_AGAIN.as_nanos() > GET_EVERY.as_nanos());
 // The largest media frame, in frames of 640 bytes, fits an empty outbox and its share of events.
 const _: () = assert!(OUTBOX_MAX * (640 - V1_OVERHEAD - 16) >= MEDIA_CONTENT_MAX);

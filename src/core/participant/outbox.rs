@@ -6,7 +6,7 @@
 //!               ▲          '──▶ kept: the last 32 of class Core
 //!               '── the relay says it is missing ──'
 //! ```
-//! A retransmission is the same bytes again: the relay's window lets one of them through.
+//! Core frames go before all others. A retransmission is the same bytes again: the relay's window lets one of them through.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -24,6 +24,8 @@ pub(super) struct Sealed {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     waiting: VecDeque<Datagram>,
+    /// Those of class Core, which go first.
+    core: VecDeque<Datagram>,
     kept: VecDeque<Datagram>,
     spare: Vec<Vec<u8>>,
     /// The next index of each stream and layer.
@@ -41,7 +43,7 @@ struct Datagram {
 impl Outbox {
     /// The next datagram, copied into `out`: its length, and whether it is of class Core.
     pub(super) fn pop(&mut self, out: &mut [u8]) -> Option<(usize, bool)> {
-        let datagram = self.waiting.pop_front()?;
+        let datagram = self.core.pop_front().or_else(|| self.waiting.pop_front())?;
         let (len, core) = (datagram.bytes.len(), datagram.core.is_some());
         out[..len].copy_from_slice(&datagram.bytes);
         if core {
@@ -63,29 +65,31 @@ impl Outbox {
         let at = self.kept.iter().position(|kept| kept.core == name && kept.resends > 0);
         let Some(mut datagram) = at.and_then(|at| self.kept.remove(at)) else { return false };
         datagram.resends -= 1;
-        self.waiting.push_front(datagram);
+        self.core.push_front(datagram);
         true
     }
 
     /// The number of the first Core frame of `conn` that has not gone out.
     pub(super) fn first_core(&self, conn: u8) -> Option<u32> {
-        let numbers = self.waiting.iter().filter(|waiting| waiting.resends == CORE_RESENDS);
+        let numbers = self.core.iter().filter(|waiting| waiting.resends == CORE_RESENDS);
         let mut numbers = numbers.filter_map(|waiting| waiting.core);
         numbers.find(|(of, _)| *of == conn).map(|(_, seq)| seq)
     }
 
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
+        self.core.clear();
         self.kept.clear();
         self.spare.clear();
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.core.is_empty()
     }
 
     pub(super) fn check_room(&self, frames: usize) -> Result<(), SendError> {
-        if self.waiting.len() + frames > OUTBOX_MAX { Err(SendError::Full) } else { Ok(()) }
+        let waiting = self.waiting.len() + self.core.len();
+        if waiting + frames > OUTBOX_MAX { Err(SendError::Full) } else { Ok(()) }
     }
 
     /// Queues the bytes that `write` fills.
@@ -97,7 +101,8 @@ impl Outbox {
         bytes.resize(V1_FRAME_MAX, 0);
         let Sealed { len, core } = write(&mut bytes)?;
         bytes.truncate(len);
-        self.waiting.push_back(Datagram { bytes, core, resends: CORE_RESENDS });
+        let queue = if core.is_some() { &mut self.core } else { &mut self.waiting };
+        queue.push_back(Datagram { bytes, core, resends: CORE_RESENDS });
         Ok(())
     }
 
@@ -137,7 +142,7 @@ mod tests {
         assert_eq!((outbox.first_core(7), outbox.first_core(6)), (Some(0), None));
         assert!(!outbox.missing(7, 1), "it has not gone out at all");
         let popped: Vec<_> = core::iter::from_fn(|| outbox.pop(&mut out)).collect();
-        assert_eq!(popped, [(80, false), (80, true), (80, true), (80, true)]);
+        assert_eq!(popped, [(80, true), (80, true), (80, true), (80, false)]);
         assert_eq!(outbox.first_core(7), None);
         assert!(!outbox.missing(6, 1) && !outbox.missing(7, 3));
         for _ in 0..CORE_RESENDS {

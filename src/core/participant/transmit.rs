@@ -38,6 +38,20 @@ impl Participant {
             return None;
         }
         self.advance(now);
+        let len = self.write_next(now, calendar, random, out)?;
+        if let Some(line) = self.lines.sending() {
+            self.pace.spend(len, &line.terms, now);
+        }
+        Some(len)
+    }
+
+    fn write_next(
+        &mut self,
+        now: Instant,
+        calendar: UnixMillis,
+        random: &mut impl SecureRandom,
+        out: &mut [u8],
+    ) -> Option<usize> {
         if let Some(len) = self.write_challenged(out) {
             return Some(len);
         }
@@ -51,7 +65,9 @@ impl Participant {
         if let Some(len) = self.write_active(now, out) {
             return Some(len);
         }
-        if let Some((len, core)) = self.outbox.pop(out) {
+        if self.pace.ready() <= now
+            && let Some((len, core)) = self.outbox.pop(out)
+        {
             if core && let Some(line) = self.lines.sending_mut() {
                 line.pings.core_sent(now);
             }
@@ -65,11 +81,14 @@ impl Participant {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Idle | Phase::Over => return None,
-            Phase::Leaving { next, .. } => return Some(next),
+            Phase::Leaving { next, drained, .. } => {
+                let queued = !self.outbox.is_empty();
+                return Some(if queued { self.pace.ready().min(drained) } else { next });
+            }
             Phase::Running => {}
         }
-        let outbox =
-            (!self.outbox.is_empty() || self.lines.is_challenged()).then_some(Instant::ZERO);
+        let challenged = self.lines.is_challenged().then_some(Instant::ZERO);
+        let outbox = (!self.outbox.is_empty()).then(|| self.pace.ready());
         let waiting = self.waiting.map(|(_, next)| next);
         let fresh = self.lines.fresh().map(|line| self.line_due(line));
         let active = self.lines.active().map(|line| {
@@ -87,7 +106,10 @@ impl Participant {
             let life_ends = self.lines.active().map(Line::life_ends);
             life_ends.filter(|_| asking.is_none())
         });
-        [outbox, waiting, fresh, active, errands, unknown, asking, ends].into_iter().flatten().min()
+        [challenged, outbox, waiting, fresh, active, errands, unknown, asking, ends]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Pings and wishes of a line.
@@ -210,8 +232,8 @@ impl Participant {
 
     /// The last thing said.
     fn write_leave(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
-        let Phase::Leaving { reason, copies, next } = self.phase else { return None };
-        if next > now {
+        let Phase::Leaving { reason, copies, next, drained } = self.phase else { return None };
+        if next > now || !self.outbox.is_empty() && drained > now {
             return None;
         }
         let header = self.control_header();
@@ -226,7 +248,10 @@ impl Participant {
         if written.is_none() || copies <= 1 {
             self.end();
         } else {
-            self.phase = Phase::Leaving { reason, copies: copies - 1, next: now + LEAVE_PAUSE };
+            // What could not leave by now does not.
+            self.outbox.clear();
+            let (copies, next) = (copies - 1, now + LEAVE_PAUSE);
+            self.phase = Phase::Leaving { reason, copies, next, drained };
         }
         written
     }

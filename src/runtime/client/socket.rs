@@ -4,7 +4,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX, V1_FRAME_MAX};
+use elara_core::limits::{CLIENT_BUFFER_BYTES, DATAGRAM_MAX, SEGMENTS_MAX, V1_FRAME_MAX};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -33,6 +33,8 @@ impl Socket {
         udp.connect(relay)?;
         udp.set_nonblocking(true)?;
         let state = UdpSocketState::new((&udp).into())?;
+        // More is better and none is needed: what is granted is granted.
+        let _ = state.set_recv_buffer_size((&udp).into(), CLIENT_BUFFER_BYTES);
         Ok(Self { udp: UdpSocket::from_std(udp)?, state, relay })
     }
 
