@@ -6,7 +6,8 @@
 //!               ▲          '──▶ kept: the last 32 of class Core
 //!               '── the relay says it is missing ──'
 //! ```
-//! Core frames go before all others. A retransmission is the same bytes again: the relay's window lets one of them through.
+//! Core frames go before all others. A retransmission is the same bytes again: the relay's window lets
+//! one of them through.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

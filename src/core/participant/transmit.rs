@@ -7,7 +7,6 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
 use super::control::micros;
-use super::directory::Directory;
 use super::event::Event;
 use super::line::Line;
 use super::outbox::Outbox;
@@ -17,7 +16,7 @@ use crate::random::SecureRandom;
 use crate::time::{Instant, UnixMillis};
 use crate::wire::header::{Class, Header};
 use crate::wire::v1::control::{
-    Ack, Get, KeyframeRequest, Kick, Leave, Ping, StreamsMine, Subscribe, get, kind,
+    Get, KeyframeRequest, Kick, Leave, Ping, StreamsMine, Subscribe, get,
 };
 use crate::wire::v1::{Control, ControlWriter, Kind};
 
@@ -191,22 +190,19 @@ impl Participant {
         let mut writer = ControlWriter::new(out, &header).ok()?;
         let pings = line.pings.next <= now;
         write_line(line, &mut writer, wishes, outbox, now);
-        if pings {
-            write_acks(directory, &mut writer);
-        }
         if line.receipts.due().is_some_and(|due| due <= now)
             && let Some(report) = line.receipts.answer()
             && writer.put(&Control::Report(report)).is_ok()
         {
             line.receipts.said(now);
         }
-        if directory.roster.due().is_some_and(|due| due <= now) {
+        if directory.roster.asks(pings, now) {
             let message = get_message(get::ROSTER, directory.roster.version());
             if writer.put(&Control::Get(&message)).is_ok() {
                 directory.roster.said(now);
             }
         }
-        if directory.listing.due().is_some_and(|due| due <= now) {
+        if directory.listing.asks(pings, now) {
             let message = get_message(get::STREAMS, directory.listing.version());
             if writer.put(&Control::Get(&message)).is_ok() {
                 directory.listing.said(now);
@@ -295,16 +291,6 @@ fn write_line(
         && writer.put(&Control::StreamsMine(StreamsMine::new(version, own))).is_ok()
     {
         line.mine.said(now);
-    }
-}
-
-/// Puts which versions of roster and streams are held. With every ping, so that a relay that
-/// remembers nothing sees when a delta was lost that no later one follows.
-fn write_acks(directory: &Directory, writer: &mut ControlWriter<'_>) {
-    let held =
-        [(kind::ROSTER, directory.roster.version()), (kind::STREAMS, directory.listing.version())];
-    for (message, version) in held {
-        let _ = writer.put(&Control::Ack(&Ack { message, version: U32::new(version) }));
     }
 }
 

@@ -13,11 +13,12 @@ pub(in super::super) struct Paged<E> {
     aside: Vec<E>,
     wanted: Option<Instant>,
     asked: Option<Instant>,
+    heard: Option<Instant>,
 }
 
 impl<E> Default for Paged<E> {
     fn default() -> Self {
-        Self { pages: Pages::default(), aside: Vec::new(), wanted: None, asked: None }
+        Self { pages: Pages::default(), aside: Vec::new(), wanted: None, asked: None, heard: None }
     }
 }
 
@@ -36,6 +37,7 @@ impl<E: Copy> Paged<E> {
         self.pages = Pages::default();
         self.aside = Vec::new();
         self.wanted = Some(now + PAGES_PATIENCE);
+        self.heard = Some(now);
     }
 
     /// Something says that what is held is not all there is.
@@ -49,19 +51,31 @@ impl<E: Copy> Paged<E> {
         Some(self.asked.map_or(wanted, |asked| wanted.max(asked + GET_AGAIN)))
     }
 
-    /// The version held in full: what a request and an acknowledgement say.
+    /// The version held in full: what a request says.
     pub(in super::super) const fn version(&self) -> u32 {
         self.pages.version()
     }
 
     pub(in super::super) const fn said(&mut self, now: Instant) {
         // Answered or not: the answer clears it, and without one it is asked again.
-        self.wanted = Some(now);
+        if self.wanted.is_some() {
+            self.wanted = Some(now);
+        }
         self.asked = Some(now);
+    }
+
+    /// Whether to ask: because something is missing, or with a ping to be sure, when nothing has come
+    /// for long. Who holds what the relay holds is not answered; so a lost delta that no later one
+    /// follows is found.
+    pub(in super::super) fn asks(&self, pings: bool, now: Instant) -> bool {
+        let quiet = |at: Option<Instant>| at.is_none_or(|at| at + GET_AGAIN <= now);
+        let sure = pings && quiet(self.heard) && quiet(self.asked);
+        sure || self.due().is_some_and(|due| due <= now)
     }
 
     pub(super) fn step(&mut self, front: (u32, u8, u8), entries: &[E], now: Instant) -> Step<E> {
         let (version, page, pages) = front;
+        self.heard = Some(now);
         let (first, whole) = match self.pages.handle(version, page, pages) {
             Turn::Known => {
                 if !self.pages.lags(version) && self.aside.is_empty() {
