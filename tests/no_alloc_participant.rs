@@ -3,81 +3,19 @@
 
 mod support;
 
-use elara_core::crypto::Secret;
 use elara_core::limits::V1_FRAME_MAX;
-use elara_core::participant::{Event, Head, MediaHead, Participant};
-use elara_core::random::{GuessableKeys, Seeded};
-use elara_core::time::{Instant, Span, UnixMillis};
+use elara_core::participant::Event;
 use elara_core::wire::header::Class;
-use elara_core::wire::v1::control::{OwnStream, Wish, phase, stream_kind};
 use elara_shards::sys::counting::Counting;
-use support::guest::Club;
-use support::room::{InMemory, Room};
+use support::people::{People, voice};
 
 #[global_allocator]
 static HEAP: Counting = Counting;
 
-struct Scene {
-    room: Room<InMemory>,
-    people: Vec<Participant>,
-    random: GuessableKeys<Seeded>,
-    ms: u64,
-}
-
-impl Scene {
-    fn new(count: usize) -> Self {
-        let mut club = Club::new();
-        let room = Room::<InMemory>::with(count, club.config());
-        let people = (0..count).map(|_| {
-            let membership = club.guest().membership;
-            let mut person = Participant::new(membership, &Secret::new([5; 32]));
-            person.connect(Instant::ZERO);
-            person.subscribe(&[Wish::EVERYTHING], 0, Instant::ZERO).unwrap();
-            let own = OwnStream {
-                stream: 1.into(),
-                kind: stream_kind::VOICE,
-                profile: 0x11,
-                phase: phase::ACTIVE,
-            };
-            person.set_streams(&[own], Instant::ZERO).unwrap();
-            person
-        });
-        let people = people.collect();
-        Self { room, people, random: GuessableKeys(Seeded::new(3)), ms: 0 }
-    }
-
-    fn now(&self) -> Instant {
-        Instant::ZERO + Span::from_millis(self.ms)
-    }
-
-    /// Ten milliseconds of everything.
-    fn pass(&mut self) {
-        self.ms += 10;
-        self.room.pass(10);
-        let (now, today) = (self.now(), UnixMillis(1_800_000_000_000 + self.ms));
-        for (peer, person) in self.people.iter_mut().enumerate() {
-            let mut out = [0; V1_FRAME_MAX];
-            while let Some(len) = person.poll_transmit(now, today, &mut self.random, &mut out) {
-                self.room.say(peer, &out[..len]);
-            }
-            for datagram in self.room.heard(peer) {
-                person.handle_datagram(&datagram, now).unwrap();
-            }
-        }
-    }
-}
-
-fn voice(frame: u32) -> MediaHead {
-    let head = Head { class: Class::Perceptual, profile: 0x11, time_hint: 0 };
-    MediaHead { head, stream: 1, layer: 0, frame, bits: 0 }
-}
-
 #[test]
 fn a_participant_that_has_joined_allocates_nothing_to_send() {
-    let mut scene = Scene::new(3);
-    (0..60).for_each(|_| scene.pass());
+    let mut scene = People::enter(3);
     for person in &scene.people {
-        assert!(person.is_joined());
         assert_eq!((person.members().len(), person.streams().len()), (3, 3));
     }
     let mut out = [0; V1_FRAME_MAX];
@@ -93,7 +31,7 @@ fn a_participant_that_has_joined_allocates_nothing_to_send() {
 
     let mut allocations = 0;
     for frame in 1_000..1_050 {
-        let (now, today) = (scene.now(), UnixMillis(1_800_000_000_000 + scene.ms));
+        let (now, today) = (scene.now(), scene.today());
         let speaker = &mut scene.people[0];
         let start = Counting::on_this_thread();
         speaker.send_media(&voice(frame), &content).unwrap();

@@ -9,6 +9,7 @@ pub mod folder;
 pub mod frames;
 pub mod guest;
 pub mod lossy;
+pub mod people;
 pub mod process;
 pub mod room;
 
