@@ -16,7 +16,7 @@ use elara_core::wire::v1::control::{
     Wish, get, kind, phase, roster_phase,
 };
 use elara_core::wire::v1::header::{CLASS_CONTROL, CLASS_HANDSHAKE};
-use elara_core::wire::v1::{Control, ControlWriter, Controls, Frame, Granted, Kind};
+use elara_core::wire::v1::{Control, ControlMut, ControlWriter, Controls, Frame, Granted, Kind};
 use elara_core::wire::{Class, Header};
 use elara_core::{ClientAddr, NodeId, SessionId};
 use zerocopy::IntoBytes;
@@ -357,6 +357,21 @@ impl Relay {
         for node in self.seats.keys().copied().collect::<Vec<_>>() {
             self.say(node, &[*message]);
         }
+    }
+
+    /// Says any bytes, sealed as the relay seals: what a hostile one could.
+    pub(crate) fn say_bytes(&mut self, node: NodeId, text: &[u8]) {
+        let Some(seat) = self.seats.get_mut(&node) else { return };
+        let Some(active) = seat.entry.active_mut() else { return };
+        let suite = active.link.suite as u8;
+        let header = Header::v1(suite, self.session, NodeId(1), Kind::Control);
+        let mut out = [0; V1_FRAME_MAX];
+        let mut frame = ControlMut::begin(&mut out, &header, text.len()).unwrap();
+        frame.seal().text.copy_from_slice(text);
+        let frame = frame.finish();
+        active.link.sending.control(frame).unwrap();
+        let frame = frame.to_vec();
+        self.out.push((seat.address, frame));
     }
 
     pub(crate) fn say(&mut self, node: NodeId, messages: &[Control<'_>]) {
