@@ -269,7 +269,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         })
     }
 
-    /// Lets a frame leave with those before it, if it is their neighbour and goes where they go: their verdict.
+    /// Lets a frame leave with those before it, if it is their neighbour and goes where they go; answers
+    /// their verdict then.
     #[inline]
     pub(crate) fn follow(&mut self, sender: Sender, slice: Slice) -> Option<Verdict> {
         let leaving = self.leaving.as_mut().filter(|leaving| leaving.sender == sender)?;
