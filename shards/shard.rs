@@ -204,6 +204,7 @@ impl<I: Io> Shard<I> {
             now: self.now,
             calendar: UnixMillis(read.0 + self.now.since(at).as_nanos() / 1_000_000),
             tell: |notice| gazette.tell(notice),
+            leaving: None,
         }
     }
 
@@ -217,6 +218,7 @@ impl<I: Io> Shard<I> {
     /// What wire v1 does besides forwarding.
     fn work(&mut self) {
         let mut forward = self.forward();
+        forward.serve_holds();
         forward.serve_desk();
         forward.do_chores();
         forward.sweep();

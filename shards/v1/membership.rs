@@ -28,6 +28,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// receives there (`docs/adr/0030`). A verdict when it may not stay.
     #[cold]
     pub(super) fn activate(&mut self, number: u32, from: &ClientAddr) -> Option<Verdict> {
+        self.flush();
         let now = self.now;
         let v1 = &mut *self.v1;
         let them = v1.participants.get_mut(number)?;
@@ -49,7 +50,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             let member = &mut room.members[place.member as usize];
             let moved = proven && member.addr != *from;
             let home = if proven { *from } else { member.addr };
-            *member = Member { heard: member.heard, ..Member::new(home, number, true, now) };
+            let (heard, hold) = (member.heard, member.hold);
+            *member = Member { heard, hold, ..Member::new(home, number, true, now) };
             if proven {
                 member.heard = now;
             }
@@ -131,6 +133,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// Someone who was silent is heard at home again.
     #[cold]
     fn revive(&mut self, number: u32) {
+        self.flush();
         let Some(them) = self.v1.participants.get_mut(number) else { return };
         them.stale = false;
         let sends = them.may_send();
@@ -250,7 +253,10 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     fn leave(&mut self, them: &Participant, place: Place, why: Why) {
         let (now, v1) = (self.now, &mut *self.v1);
         let Some(room) = v1.rooms.get_mut(place.room) else { return };
-        room.members.swap_remove(place.member as usize);
+        let left = room.members.swap_remove(place.member as usize);
+        if let Some(hold) = &mut room.hold {
+            hold.leave(left.hold);
+        }
         // The last member has taken the empty place.
         if let Some(moved) = room.members.get(place.member as usize)
             && let Some(moved) = v1.participants.get_mut(moved.participant)
@@ -272,6 +278,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             v1.rooms.remove(place.room);
             v1.by_id.remove(&them.session);
             v1.chores.cancel(place.room);
+            v1.holds.cancel(place.room);
         } else {
             v1.arm_chores(place.room, now);
         }

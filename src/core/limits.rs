@@ -140,6 +140,13 @@ pub const STREAMS_PER_PARTICIPANT_MAX: usize = 64;
 pub const STREAMS_CHANGES: Pace = Pace { per_s: 2, burst: 8 };
 /// Streams of one session: what 255 pages name. Full: STREAMS_MINE that would add more is not taken.
 pub const STREAMS_PER_SESSION_MAX: usize = 255 * 90;
+/// Longest frame that waits to share a datagram, where its receiver grants that: a fourth of a datagram.
+/// Longer: sent at once.
+pub const HELD_FRAME_MAX: usize = 320;
+/// Frames that wait in one session. Full: all of them are sent at once.
+pub const HELD_FRAMES_MAX: usize = 1_024;
+/// Their bytes. Full: all of them are sent at once.
+pub const HELD_BYTES_MAX: usize = 128 << 10;
 /// Least time between two MARKs to one receiver.
 pub const MARK_EVERY: Span = Span::from_millis(200);
 /// Of so many marks that are due, a receiver that loses nothing gets one.
@@ -318,6 +325,8 @@ pub const MAILBOX_SLOTS: usize = 1_024;
 pub const PAGE_SESSIONS_MAX: usize = 1_024;
 /// How old the shard's idea of the calendar may become before it reads the wall clock again.
 pub const CALENDAR_EVERY: Span = Span::from_secs(1);
+/// Granularity of how long small frames wait.
+pub const HOLD_TICK: Span = Span::from_millis(1);
 /// Granularity of a session's chores: deltas and marks.
 pub const CHORE_TICK: Span = Span::from_millis(20);
 /// Granularity of the shard's timers.
