@@ -362,3 +362,36 @@ async fn what_is_too_much_is_refused() {
     assert!(publish().is_ok() && subscribe().is_ok());
     relay.stop().await;
 }
+
+#[tokio::test]
+async fn who_lets_small_frames_wait_hears_them_in_fewer_datagrams() {
+    let house = House::new();
+    let relay = house.open_anywhere().await;
+    let mut talkers = Vec::new();
+    for _ in 0..4 {
+        talkers.push(Talker::new(house.join(relay.addr).await));
+    }
+    let patient = ClientOptions { hold_ms: 5, ..ClientOptions::default() };
+    let patient = Client::join(house.address(relay.addr), patient).await.unwrap();
+    let mut patient = Talker::new(patient);
+    reach(&talkers[0], &mut patient, "ready?").await;
+    let before = patient.client.counters();
+    for round in 0..50_u8 {
+        for talker in &talkers {
+            talker.text.send(&[round]).unwrap();
+        }
+    }
+    let mut heard = 0;
+    let hearing = async {
+        while heard < 200 {
+            let frame = patient.heard.recv().await.expect("the client has not left");
+            heard += usize::from(frame.content.len() == 1);
+        }
+    };
+    timeout(PATIENCE, hearing).await.expect("all of them come");
+    let after = patient.client.counters();
+    let (datagrams, frames) = (after.datagrams - before.datagrams, after.opened - before.opened);
+    assert!(frames >= 200 && datagrams < 100, "{frames} frames in {datagrams} datagrams");
+    assert_eq!(after.gaps, 0);
+    relay.stop().await;
+}
