@@ -16,7 +16,7 @@ pub struct People {
     pub room: Room<InMemory>,
     pub people: Vec<Participant>,
     pub random: GuessableKeys<Seeded>,
-    ms: u64,
+    pub ms: u64,
 }
 
 impl People {
