@@ -3,8 +3,8 @@
 //! ```text
 //!   flush: everything there is to send, in trains ──▶ wait: datagram, timer, call ──▶ take in ──▶ flush
 //! ```
-//! Roaming: after [`Client::rebind`](super::Client::rebind), a socket error, or a connection that
-//! does not answer, another socket takes over; the old one is heard for 3 s more, because the relay
+//! Roaming: after [`Client::rebind`](super::Client::rebind), a socket error, or while nothing
+//! answers, another socket takes over; the old one is heard for 3 s more, because the relay
 //! sends there until it has proven the new address.
 
 use std::io;
@@ -215,20 +215,16 @@ impl Driver {
         }
     }
 
-    /// The relay's host may have other addresses than before; none answers, so the next one is
-    /// asked.
+    /// Nothing answers. The relay's host may have other addresses than before, and this machine too:
+    /// the next one is asked, from another socket.
     fn resolved(&mut self, addrs: Vec<SocketAddr>) {
-        if addrs.is_empty() {
-            return;
+        if !addrs.is_empty() {
+            let asked = self.socket.relay();
+            let at = addrs.iter().position(|addr| *addr == asked).map_or(0, |at| at + 1);
+            self.targets.at = at % addrs.len();
+            self.targets.addrs = addrs;
         }
-        let asked = self.socket.relay();
-        let at = addrs.iter().position(|addr| *addr == asked).map_or(0, |at| at + 1);
-        self.targets.at = at % addrs.len();
-        let same = addrs.len() == 1 && addrs[0] == asked;
-        self.targets.addrs = addrs;
-        if !same {
-            self.rebind();
-        }
+        self.rebind();
     }
 
     /// The kernel refuses: nothing listens at the other end, or this end is no more.
