@@ -100,6 +100,7 @@ pub fn run_until(
     })?;
     let more = |after: Option<u64>, before: Option<u64>| Some(after?.saturating_sub(before?));
     let mut outcome = engine.outcome();
+    engine.speech.leave(&mut engine.swarm);
     (outcome.silent, outcome.joins) = (silent, joins);
     if let Some(visited) = visited {
         (outcome.visits, outcome.visitors_cpu) = (Some(visited.joins), visited.cpu_nanos);

@@ -5,6 +5,7 @@ use elara_core::time::Instant;
 
 use crate::frame::{Frames, Seen};
 use crate::plan::Plan;
+use crate::swarm::Swarm;
 use crate::v1::Party;
 
 pub(crate) enum Speech {
@@ -57,6 +58,13 @@ impl Speech {
                 frame.len()
             }
             Self::V1(party) => party.ping(member, now, out),
+        }
+    }
+
+    /// Everyone says goodbye, where that can be said: who comes next finds empty sessions.
+    pub(crate) fn leave(&mut self, swarm: &mut Swarm) {
+        if let Self::V1(party) = self {
+            party.leave(swarm);
         }
     }
 

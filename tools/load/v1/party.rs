@@ -4,6 +4,8 @@
 //! whose it is (`stream` is the sender's place in its session) and which (`index`), the rest is
 //! compared with what was sent. Nothing here allocates once everyone is in.
 
+use std::time::Duration;
+
 use elara_core::SessionId;
 use elara_core::crypto::{EpochSecret, Scratch, Suite};
 use elara_core::limits::{V1_FRAME_MAX, V1_OVERHEAD};
@@ -19,9 +21,13 @@ use super::pass::Pass;
 use super::sent::{Known, Sent};
 use crate::frame::{Look, Seen};
 use crate::plan::Plan;
+use crate::swarm::Swarm;
 
 /// A token and a certificate outlive the run by this, in seconds: clocks differ.
 const SPARE_S: u32 = 86_400;
+/// Goodbyes in a row, and the pause after them.
+const GOODBYES: usize = 64;
+const PAUSE: Duration = Duration::from_millis(1);
 /// Bytes of a body that are neither content nor padding: its kind, and its end.
 const BODY_MARKS: usize = 2;
 
@@ -103,6 +109,19 @@ impl Party {
             self.sent.keep(sender, sequence, scheduled, frame);
         }
         true
+    }
+
+    /// Everyone leaves, not faster than a small receive buffer takes.
+    pub(crate) fn leave(&mut self, swarm: &mut Swarm) {
+        let mut out = [0; V1_FRAME_MAX];
+        for (member, guest) in self.guests.iter_mut().enumerate() {
+            if let Some(len) = guest.leave(&mut out) {
+                swarm.send_frame(member as u32, &out[..len]);
+            }
+            if member % GOODBYES == GOODBYES - 1 {
+                std::thread::sleep(PAUSE);
+            }
+        }
     }
 
     /// A PING of `member`: its length, 0 when it is not in.
