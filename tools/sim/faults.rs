@@ -53,6 +53,23 @@ faults! {
     Stalled = "stalls of a shard",
     Spurious = "wake-ups for nothing",
     Restarted = "shards killed and restarted",
+    Rotated = "relay keys rotated",
+    Banned = "bans",
+    Kicked = "participants sent away",
+    Rewished = "subscriptions changed",
+    Replayed = "captured datagrams from elsewhere",
+    Mangled = "captured datagrams with flipped bits",
+    Forged = "frames of members with garbage for a tag",
+    HelloReplayed = "captured HELLOs from elsewhere",
+    HelloFlooded = "HELLOs of floods",
+    Flawed = "HELLOs with a bad token or certificate",
+    Thrown = "datagrams thrown at participants",
+    Knocked = "HELLOs of insiders",
+    Abused = "frames that insiders sealed",
+    Overreached = "frames of a class that their token does not allow",
+    Borrowed = "frames with another's name or keys",
+    Bundled = "bundles with a bad frame inside",
+    Besieged = "extreme, senseless and malformed control messages",
 }
 
 /// How often each kind happened.
