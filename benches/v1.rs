@@ -6,7 +6,7 @@
 //! `refused/unrecognised`.
 //!
 //! `v1/forward`: ten members, every datagram leaves nine times; in ns per delivered datagram.
-//! `v1/flood`: in ns per datagram that goes nowhere.
+//! `v1/flood`: in ns per datagram that goes nowhere. `v1/handshake`: one HELLO to its WELCOME.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -199,11 +199,41 @@ fn flooding(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn welcoming(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("v1/handshake");
+    for suite in Suite::ALL {
+        let mut club = Club::of(suite);
+        let mut room = Room::<InMemory>::with(1, club.config());
+        let here = room.place.addr(0);
+        group.bench_function(format!("{suite:?}"), |bencher| {
+            bencher.iter_custom(|hellos| {
+                let mut time = Duration::ZERO;
+                for _ in 0..hellos {
+                    let hello = club.guest().hello();
+                    // Slow enough that no cookie is asked for, and the half-open are few.
+                    let now = room.shard.io().now() + Span::from_millis(20);
+                    room.shard.io().set_now(now);
+                    assert!(room.shard.io().deliver(&here, &hello));
+                    let start = Instant::now();
+                    room.shard.cycle().expect("memory does not fail");
+                    time += start.elapsed();
+                    room.shard.io().settle();
+                    room.shard.io().clear_sent();
+                }
+                time
+            });
+        });
+        let counters = room.shard.counters();
+        assert_eq!(counters.of(Verdict::Welcomed), counters.datagrams);
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = forwarding, flooding
+    targets = forwarding, flooding, welcoming
 }
 criterion_main!(benches);

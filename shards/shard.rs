@@ -308,6 +308,7 @@ impl<I: Io> Shard<I> {
         while budget > 0 && forward.expire_v1() {
             budget -= 1;
         }
+        forward.v1.expiring = budget == 0;
         drop(forward);
         let (gazette, counters) = (&mut self.gazette, &mut self.counters);
         let mut tell = |notice: Notice| {

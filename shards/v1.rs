@@ -84,6 +84,8 @@ pub(crate) struct V1 {
     busy_rooms: VecDeque<u32>,
     /// Participants that wait for pages.
     page_queue: VecDeque<u32>,
+    /// More participants are due to be looked at.
+    pub(crate) expiring: bool,
     /// Where the search for banned participants goes on; `None` when it is done.
     sweep: Option<u32>,
     random: KeyStream,
@@ -115,6 +117,7 @@ impl V1 {
             chores: Wheel::new(CHORE_TICK, slots(Span::from_secs(1), CHORE_TICK), now),
             busy_rooms: VecDeque::new(),
             page_queue: VecDeque::new(),
+            expiring: false,
             sweep: None,
             random: KeyStream::new(seed),
             scratch: Box::default(),
@@ -159,7 +162,8 @@ impl V1 {
 
     /// When there is something to do; `None` when only datagrams bring work.
     pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
-        if !self.busy_rooms.is_empty() || !self.page_queue.is_empty() || self.sweep.is_some() {
+        let busy = !self.busy_rooms.is_empty() || !self.page_queue.is_empty();
+        if busy || self.sweep.is_some() || self.expiring {
             return Some(now);
         }
         let ticks = [self.desk.next_turn(now), self.timers.next_tick(), self.chores.next_tick()];
@@ -213,8 +217,8 @@ impl V1 {
 
     /// Looks at a room again when its next chore is due.
     fn arm_chores(&mut self, room: u32, now: Instant) {
-        let due = self.rooms.get(room).and_then(Room::chores_due);
-        if let Some(due) = due {
+        let idle = self.rooms.get(room).filter(|room| !room.busy);
+        if let Some(due) = idle.and_then(Room::chores_due) {
             self.chores.skip_to(now);
             self.chores.arm(room, due.max(now));
         }
@@ -237,7 +241,7 @@ impl V1 {
         let appetite = them.appetite();
         if let Some(room) = self.rooms.get_mut(place.room) {
             let member = &mut room.members[place.member as usize];
-            (member.classes, member.picky) = appetite;
+            (member.classes, member.picky) = if member.proven { appetite } else { (0, false) };
         }
     }
 }

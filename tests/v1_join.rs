@@ -8,7 +8,8 @@ use std::net::Ipv4Addr;
 use elara_core::crypto::exchange::Certificate;
 use elara_core::crypto::hash::{hmac16, sha256};
 use elara_core::crypto::{Claims, Identity, Secret, Subject};
-use elara_core::wire::v1::control::kind;
+use elara_core::wire::header::Class;
+use elara_core::wire::v1::control::{Control, kind};
 use elara_core::{ClientAddr, limits};
 use elara_shards::Verdict;
 use support::guest::{Club, Guest, Party, SESSION};
@@ -258,12 +259,94 @@ fn what_was_not_sealed_for_this_relay_opens_nothing() {
 fn one_neighbourhood_cannot_take_all_the_time_there_is() {
     let mut club = Club::new();
     let mut room = room(&club, 1);
-    for host in 0..60 {
-        let from = ClientAddr::from((Ipv4Addr::new(198, 51, 100, host), 9));
-        let hello = club.guest().hello();
-        assert!(room.shard.io().deliver(&from, &hello));
-    }
+    let hello = club.guest().hello();
+    let mut flood = |times: u64| {
+        for n in 0..times {
+            let from = ClientAddr::from((Ipv4Addr::new(198, 51, 100, n as u8), n as u16 + 1));
+            assert!(room.shard.io().deliver(&from, &hello));
+        }
+        let counters = room.settle();
+        assert!(counters.answer_bytes <= counters.bytes && counters.balanced());
+        counters
+    };
+    let counters = flood(60);
+    assert_eq!(counters.of(Verdict::HelloRetried), 20, "forty at once from a /24, then a cookie");
+    let counters = flood(2_000);
+    assert_eq!(counters.of(Verdict::HelloRetried), limits::RETRY_PER_SHARD.burst);
+    assert_eq!(counters.of(Verdict::HelloLimited), 20);
+}
+
+#[test]
+fn a_cookie_opens_a_crowded_neighbourhood() {
+    let mut club = Club::new();
+    let mut room = room(&club, 1);
+    let flood = club.guest().hello();
+    let near = |port| ClientAddr::from((Ipv4Addr::new(198, 51, 100, 7), port));
+    (0..60).for_each(|n| assert!(room.shard.io().deliver(&near(n + 1), &flood)));
+    room.settle();
+    let mut guest = club.guest();
+    let hello = guest.hello();
+    assert!(room.shard.io().deliver(&near(900), &hello));
+    room.settle();
+    let sent: Vec<Vec<u8>> = room.shard.io().sent().map(|sent| sent.bytes.to_vec()).collect();
+    guest.answered(sent.last().unwrap());
+    let hello = guest.hello_again();
+    assert!(room.shard.io().deliver(&near(900), &hello));
+    room.pass(100);
+    assert_eq!(room.settle().of(Verdict::Welcomed), 2, "this one, and the one that was repeated");
+}
+
+#[test]
+fn a_bearer_token_is_bound_before_its_holder_speaks() {
+    let mut club = Club::new();
+    let mut room = room(&club, 1);
+    let bearer = Claims { subject: Subject::Bearer([3; 32]), ..club.claims };
+    let someone = |seed| Identity::from_seed(&Secret::new([seed; 32]));
+    let mut first = club.guest_with(someone(1), &bearer);
+    assert_eq!(verdict_on(&mut room, &mut first).0, Some(Verdict::Welcomed));
+    let mut second = club.guest_with(someone(2), &bearer);
+    assert_eq!(verdict_on(&mut room, &mut second), (Some(Verdict::BearerTaken), 0));
+    assert_eq!(room.settle().half_open, 1);
+}
+
+#[test]
+fn who_speaks_from_where_no_welcome_went_is_asked_first() {
+    let mut club = Club::new();
+    let mut room = room(&club, 2);
+    let (mut alice, mut bob) = (club.guest(), club.guest());
+    room.enter(0, &mut alice);
+    room.heard(0);
+    room.knock(0, &mut bob);
+    // Bob's first word seems to come from elsewhere: nothing is aimed there but a question.
+    let greeting = bob.greeting();
+    room.say(1, &greeting);
+    let frame = alice.data(Class::Core, 120);
+    room.say(0, &frame);
+    let heard = room.heard(1);
+    assert_eq!(heard.iter().map(Vec::len).collect::<Vec<_>>(), [57]);
+    let opened = bob.opened(&heard);
+    let response = bob.control(&[Control::PathResponse(opened[0].1.first_chunk().unwrap())]);
+    room.say(1, &response);
+    let heard = room.heard(1);
+    let kinds: Vec<u8> = bob.opened(&heard).into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [kind::ROSTER, kind::STREAMS]);
+    let frame = alice.data(Class::Core, 120);
+    room.say(0, &frame);
+    assert_eq!(room.heard(1), [frame]);
+}
+
+#[test]
+fn a_ban_reaches_who_is_welcomed_and_has_not_spoken() {
+    let mut club = Club::new();
+    let mut room = room(&club, 1);
+    let mut guest = club.guest();
+    room.knock(0, &mut guest);
+    club.bans.insert(*guest.identity.public().as_bytes());
+    // The search of those inside passes before it speaks.
+    room.replace_access(club.access());
+    room.pass(100);
     let counters = room.settle();
-    assert_eq!(counters.of(Verdict::HelloLimited), 20, "forty at once from a /24");
-    assert!(counters.answer_bytes <= counters.bytes);
+    assert_eq!((counters.half_open, counters.participants), (0, 0));
+    let greeting = guest.greeting();
+    assert_eq!(room.after(0, &greeting).of(Verdict::UnknownParticipant), 1);
 }

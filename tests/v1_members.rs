@@ -3,12 +3,12 @@
 
 mod support;
 
-use elara_core::crypto::Permissions;
+use elara_core::crypto::{Claims, Permissions, Subject, Token};
 use elara_core::limits::{V1_SILENCE, V1_STALE};
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::control::{
-    Control, Get, Kick, Leave, OwnStream, StreamsMine, get, kind, phase, reason, roster_phase,
-    stream_kind,
+    Control, Get, Kick, Leave, OwnStream, StreamsMine, alert, get, kind, phase, reason,
+    roster_phase, stream_kind,
 };
 use elara_shards::Verdict;
 use support::guest::{Club, Guest, MEMBER, Party, SESSION, data_of};
@@ -75,7 +75,7 @@ fn a_newcomer_is_told_who_is_here_and_the_others_are_told_of_it() {
     club.claims.permissions = Permissions::RECEIVE;
     let mut carol = club.guest();
     room.enter(2, &mut carol);
-    room.pass(200);
+    room.pass(1_200);
     let deltas = of_kind(&opened(&mut room, 0, &mut alice), kind::ROSTER);
     let (_, _, _, others, lines) = roster(deltas.last().unwrap());
     assert_eq!((others, lines), (1, vec![]));
@@ -177,6 +177,97 @@ fn a_copied_datagram_moves_nobody() {
     room.say(1, &frame);
     assert_eq!(data_of(room.heard(0)), [&frame[..]]);
     assert_eq!(room.settle().moved, 0);
+}
+
+#[test]
+fn a_copied_answer_moves_nobody_either() {
+    let mut club = Club::new();
+    let (mut room, [mut alice, mut bob]) = entered::<2>(&mut club);
+    // Everything alice says reaches the relay from peer 1's place first.
+    let ping = alice.greeting();
+    room.say(1, &ping);
+    let asked_at_home = of_kind(&opened(&mut room, 0, &mut alice), kind::PATH_CHALLENGE);
+    let answer = alice.control(&[Control::PathResponse(asked_at_home[0].first_chunk().unwrap())]);
+    room.say(1, &answer);
+    let frame = bob.data(Class::Core, 80);
+    room.say(1, &frame);
+    assert_eq!(data_of(room.heard(0)), [&frame[..]]);
+    assert_eq!(room.settle().moved, 0);
+}
+
+#[test]
+fn an_address_that_says_nothing_is_sent_nothing_however_much_is_said_elsewhere() {
+    let mut club = Club::new();
+    let (mut room, [mut alice, mut bob]) = entered::<2>(&mut club);
+    let home = room.place.addr(0);
+    room.place.rebind(0);
+    for _ in 0..7 {
+        room.pass(5_000);
+        let word = alice.control(&[]);
+        room.say(0, &word);
+        let word = bob.control(&[]);
+        room.say(1, &word);
+    }
+    let before = room.settle().copies;
+    let frame = bob.data(Class::Core, 80);
+    let after = room.after(1, &frame);
+    assert_eq!((after.of(Verdict::Unwanted), after.copies), (1, before), "not to {home}");
+    assert_eq!(after.participants, 2);
+}
+
+#[test]
+fn a_new_token_that_may_not_send_ends_what_was_sent() {
+    let mut club = Club::new();
+    let (mut room, [mut alice, mut bob]) = entered::<2>(&mut club);
+    let voice = OwnStream { stream: 3.into(), kind: 2, profile: 0x12, phase: phase::ACTIVE };
+    let wish = alice.control(&[Control::StreamsMine(StreamsMine::new(1, &[voice]))]);
+    room.say(0, &wish);
+    room.pass(200);
+    opened(&mut room, 1, &mut bob);
+    let listening = Claims { permissions: Permissions::RECEIVE, ..club.claims };
+    let listening = Claims { subject: Subject::Bound(*alice.identity.public()), ..listening };
+    let token = Token::mint(&club.issuer, &listening);
+    let certificate = alice.membership.certificate;
+    alice.client.renew(token, certificate);
+    room.enter(0, &mut alice);
+    room.pass(200);
+    let said = opened(&mut room, 1, &mut bob);
+    let (_, _, _, others, lines) = roster(&of_kind(&said, kind::ROSTER)[0]);
+    assert_eq!((others, lines), (1, vec![(alice.node().0, roster_phase::GONE)]));
+    assert_eq!(of_kind(&said, kind::STREAMS)[0].last(), Some(&phase::ENDED));
+}
+
+#[test]
+fn who_is_sent_away_while_it_is_welcomed_does_not_come_back() {
+    let mut club = Club::new();
+    let (mut room, [_]) = entered::<1>(&mut club);
+    let mut shy = club.guest();
+    room.knock(0, &mut shy);
+    assert!(!room.kick(SESSION, shy.node()), "it was not inside");
+    let hello = shy.hello();
+    assert_eq!(room.after(0, &hello).of(Verdict::Banned), 1);
+}
+
+#[test]
+fn what_is_on_changes_as_often_as_it_may() {
+    let mut club = Club::new();
+    let (mut room, [mut alice]) = entered::<1>(&mut club);
+    let stream = |n: u16| OwnStream { stream: n.into(), kind: 2, profile: 0, phase: phase::ACTIVE };
+    for n in 1..=20 {
+        let wishes = [stream(n)];
+        let wish = StreamsMine::new(n.into(), &wishes);
+        let wish = alice.control(&[Control::StreamsMine(wish)]);
+        room.say(0, &wish);
+    }
+    let acks = of_kind(&opened(&mut room, 0, &mut alice), kind::ACK);
+    assert_eq!(acks.len(), 8, "the others are not taken yet, and come again");
+    let many: Vec<OwnStream> = (0..65).map(stream).collect();
+    room.pass(2_000);
+    let wish = alice.control(&[Control::StreamsMine(StreamsMine::new(50, &many))]);
+    room.say(0, &wish);
+    let said = opened(&mut room, 0, &mut alice);
+    assert_eq!(of_kind(&said, kind::ALERT)[0][0], alert::FULL as u8);
+    assert!(of_kind(&said, kind::ACK).is_empty());
 }
 
 #[test]

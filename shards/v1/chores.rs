@@ -4,92 +4,97 @@
 //! never stands in the way of forwarding. Whole sets of pages are the exception: they are one version and
 //! leave together.
 
-use elara_core::limits::{CYCLE_CONTROL_MAX, MARK_EVERY};
-use elara_core::wire::v1::control::{Control, Mark, Roster, RosterEntry, Streams, StreamsEntry};
+use elara_core::limits::{CYCLE_CONTROL_MAX, MARK_EVERY, V1_SENDERS_MAX};
+use elara_core::wire::v1::control::{Control, Mark, Roster, Streams};
 use elara_core::wire::v1::versioned::pages_for;
 
 use super::bulletin::News;
 use super::membership::line;
 use super::participant::pages;
+use super::room::Room;
 use crate::command::Notice;
 use crate::forward::Forward;
 use crate::io::Io;
 
 /// Bytes of a MARK as it leaves: header, front, value, tag.
 const MARK_LEN: u64 = 30 + 3 + 36 + 16;
+/// Members that may be looked at for the price of a control frame.
+const LOOKS: usize = 32;
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
-    /// Pages for who waits for them, then the rooms whose chores are due, while the budget lasts.
+    /// Pages for who waits for them, with half of the budget; then the rooms whose chores are due.
     pub(crate) fn do_chores(&mut self) {
-        let mut budget = CYCLE_CONTROL_MAX;
+        let mut budget = CYCLE_CONTROL_MAX / 2;
         while budget > 0
             && let Some(number) = self.v1.page_queue.pop_front()
         {
             self.send_pages(number, &mut budget);
         }
-        while let Some(room) = self.v1.chores.expire(self.now) {
-            self.v1.busy_rooms.push_back(room);
+        while let Some(slot) = self.v1.chores.expire(self.now) {
+            if let Some(room) = self.v1.rooms.get_mut(slot).filter(|room| !room.busy) {
+                room.busy = true;
+                self.v1.busy_rooms.push_back(slot);
+            }
         }
+        let mut budget = budget + CYCLE_CONTROL_MAX / 2;
         for _ in 0..self.v1.busy_rooms.len() {
             if budget == 0 {
                 break;
             }
-            let Some(room) = self.v1.busy_rooms.pop_front() else { break };
-            if self.tend(room, &mut budget) {
-                self.v1.busy_rooms.push_back(room);
-            } else {
-                self.v1.arm_chores(room, self.now);
+            let Some(slot) = self.v1.busy_rooms.pop_front() else { break };
+            if self.tend(slot, &mut budget) {
+                self.v1.busy_rooms.push_back(slot);
+            } else if let Some(room) = self.v1.rooms.get_mut(slot) {
+                room.busy = false;
+                self.v1.arm_chores(slot, self.now);
             }
         }
     }
 
     /// One room's chores. True when the budget ended before they did.
-    fn tend(&mut self, room: u32, budget: &mut usize) -> bool {
-        self.tell_roster(room, budget)
-            || self.tell_streams(room, budget)
-            || self.send_marks(room, budget)
+    fn tend(&mut self, slot: u32, budget: &mut usize) -> bool {
+        let marks = self.send_marks(slot, budget);
+        let roster = self.tell_roster(slot, budget);
+        let streams = self.tell_streams(slot, budget);
+        marks || roster || streams
     }
 
     fn tell_roster(&mut self, slot: u32, budget: &mut usize) -> bool {
         let Some(room) = self.v1.rooms.get_mut(slot) else { return false };
-        match room.roster.poll(Roster::ENTRIES_MAX, room.members.len(), self.now) {
-            News::None => return false,
-            News::Whole => {
-                self.want_pages_everywhere(slot, pages::ROSTER);
-                return false;
-            }
-            News::Delta => {}
+        let news = room.roster.poll(Roster::ENTRIES_MAX, room.members.len(), self.now);
+        if news == News::Whole {
+            self.want_pages_everywhere(slot, pages::ROSTER);
+        } else if let Some(mut delta) = room.roster.take() {
+            let others = room.others();
+            let roster = Roster::new(delta.version, 0, 0, others, &delta.lines);
+            delta.untold = self.tell_members(slot, delta.untold, &Control::Roster(roster), budget);
+            let Some(room) = self.v1.rooms.get_mut(slot) else { return false };
+            room.roster.put_back(delta);
         }
-        let others = room.others();
-        let Some(mut delta) = room.roster.take() else { return false };
-        let version = delta.version;
-        let entries = std::mem::take(&mut delta.entries);
-        let message = Control::Roster(Roster::new(version, 0, 0, others, &entries));
-        delta.untold = self.tell_members(slot, delta.untold, &message, budget);
-        delta.entries = entries;
-        let Some(room) = self.v1.rooms.get_mut(slot) else { return false };
-        room.roster.put_back(delta);
-        room.roster.due().is_some_and(|due| due <= self.now)
+        self.is_due(slot, |room| room.roster.due())
     }
 
     fn tell_streams(&mut self, slot: u32, budget: &mut usize) -> bool {
         let Some(room) = self.v1.rooms.get_mut(slot) else { return false };
-        match room.playbill.poll(Streams::ENTRIES_MAX, room.members.len(), self.now) {
-            News::None => return false,
-            News::Whole => {
-                self.want_pages_everywhere(slot, pages::STREAMS);
-                return false;
-            }
-            News::Delta => {}
+        let news = room.playbill.poll(Streams::ENTRIES_MAX, room.members.len(), self.now);
+        if news == News::Whole {
+            self.want_pages_everywhere(slot, pages::STREAMS);
+        } else if let Some(mut delta) = room.playbill.take() {
+            let streams = Streams::new(delta.version, 0, 0, &delta.lines);
+            delta.untold =
+                self.tell_members(slot, delta.untold, &Control::Streams(streams), budget);
+            let Some(room) = self.v1.rooms.get_mut(slot) else { return false };
+            room.playbill.put_back(delta);
         }
-        let Some(mut delta) = room.playbill.take() else { return false };
-        let entries = std::mem::take(&mut delta.entries);
-        let message = Control::Streams(Streams::new(delta.version, 0, 0, &entries));
-        delta.untold = self.tell_members(slot, delta.untold, &message, budget);
-        delta.entries = entries;
-        let Some(room) = self.v1.rooms.get_mut(slot) else { return false };
-        room.playbill.put_back(delta);
-        room.playbill.due().is_some_and(|due| due <= self.now)
+        self.is_due(slot, |room| room.playbill.due())
+    }
+
+    fn is_due(
+        &self,
+        slot: u32,
+        due: impl FnOnce(&Room) -> Option<elara_core::time::Instant>,
+    ) -> bool {
+        self.v1.rooms.get(slot).and_then(due).is_some_and(|due| due <= self.now)
     }
 
     /// Tells the members below `untold`, downwards; answers below which place nobody has been told.
@@ -101,18 +106,13 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         budget: &mut usize,
     ) -> usize {
         let mut untold = untold;
-        while untold > 0 && *budget > 0 {
+        while *budget > 0 {
             let Some(room) = self.v1.rooms.get(slot) else { return 0 };
             untold = untold.min(room.members.len());
-            if untold == 0 {
-                break;
-            }
-            untold -= 1;
-            let number = room.members[untold].participant;
-            if self.v1.participants.get(number).is_some_and(|them| !them.stale) {
-                self.tell_participant(number, &[*message]);
-                *budget -= 1;
-            }
+            let Some(place) = untold.checked_sub(1) else { break };
+            untold = place;
+            self.tell_participant(room.members[place].participant, &[*message]);
+            *budget -= 1;
         }
         untold
     }
@@ -139,7 +139,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let mut place = room.unmarked.min(room.members.len());
         while place > 0 && *budget > 0 {
             place -= 1;
-            *budget -= usize::from(self.send_mark(slot, place));
+            let sent = self.send_mark(slot, place);
+            *budget -= usize::from(sent || place % LOOKS == 0);
         }
         let Some(room) = self.v1.rooms.get_mut(slot) else { return false };
         room.unmarked = place;
@@ -161,6 +162,10 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
         let number = member.participant;
         let Some(them) = v1.participants.get_mut(number) else { return false };
+        if them.stale {
+            member.fresh = false;
+            return false;
+        }
         let marks = them.marks.get_or_insert_default();
         if !marks.is_wanted() {
             return false;
@@ -192,43 +197,61 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     }
 
     fn send_roster(&mut self, number: u32, slot: u32, budget: &mut usize) {
-        let Some(room) = self.v1.rooms.get(slot) else { return };
+        let Some(room) = self.v1.rooms.get_mut(slot) else { return };
         let (version, others) = (room.roster.version(), room.others());
-        let lines: Vec<RosterEntry> = room
-            .members
-            .iter()
-            .filter_map(|member| self.v1.participants.get(member.participant))
-            .filter(|them| them.may_send())
-            .map(|them| them.line())
-            .collect();
-        let most = Roster::ENTRIES_MAX;
-        let Some(count) = pages_for(lines.len(), most) else { return };
-        for page in 0..count {
-            let from = usize::from(page) * most;
-            let lines = &lines[from..lines.len().min(from + most)];
-            let roster = Roster::new(version, page, count, others, lines);
-            self.tell_participant(number, &[Control::Roster(roster)]);
-            *budget = budget.saturating_sub(1);
+        let whole = room.roster.take_whole().unwrap_or_else(|| {
+            *budget = budget.saturating_sub(room.members.len() / LOOKS);
+            let them = |number| self.v1.participants.get(number);
+            let members = room.members.iter().filter_map(|member| them(member.participant));
+            let senders = members.filter(|them| them.may_send());
+            senders.map(|them| them.line()).take(V1_SENDERS_MAX).collect()
+        });
+        if let Some(count) = pages_for(whole.len(), Roster::ENTRIES_MAX) {
+            for page in 0..count {
+                let lines = page_of(&whole, page, Roster::ENTRIES_MAX);
+                let roster = Roster::new(version, page, count, others, lines);
+                self.tell_participant(number, &[Control::Roster(roster)]);
+                *budget = budget.saturating_sub(1);
+            }
+        }
+        // Kept while others wait, who may want the same.
+        if !self.v1.page_queue.is_empty()
+            && let Some(room) = self.v1.rooms.get_mut(slot)
+        {
+            room.roster.put_back_whole(whole);
         }
     }
 
     fn send_streams(&mut self, number: u32, slot: u32, budget: &mut usize) {
-        let Some(room) = self.v1.rooms.get(slot) else { return };
+        let Some(room) = self.v1.rooms.get_mut(slot) else { return };
         let version = room.playbill.version();
-        let lines: Vec<StreamsEntry> = room
-            .members
-            .iter()
-            .filter_map(|member| self.v1.participants.get(member.participant))
-            .flat_map(|them| them.streams.iter().map(|stream| line(them.node, stream)))
-            .collect();
-        let most = Streams::ENTRIES_MAX;
-        let Some(count) = pages_for(lines.len(), most) else { return };
-        for page in 0..count {
-            let from = usize::from(page) * most;
-            let lines = &lines[from..lines.len().min(from + most)];
-            let streams = Streams::new(version, page, count, lines);
-            self.tell_participant(number, &[Control::Streams(streams)]);
-            *budget = budget.saturating_sub(1);
+        let whole = room.playbill.take_whole().unwrap_or_else(|| {
+            *budget = budget.saturating_sub(room.members.len() / LOOKS);
+            let them = |number| self.v1.participants.get(number);
+            let members = room.members.iter().filter_map(|member| them(member.participant));
+            members
+                .flat_map(|them| them.streams.iter().map(|stream| line(them.node, stream)))
+                .collect()
+        });
+        if let Some(count) = pages_for(whole.len(), Streams::ENTRIES_MAX) {
+            for page in 0..count {
+                let lines = page_of(&whole, page, Streams::ENTRIES_MAX);
+                let streams = Streams::new(version, page, count, lines);
+                self.tell_participant(number, &[Control::Streams(streams)]);
+                *budget = budget.saturating_sub(1);
+            }
+        }
+        // Kept while others wait, who may want the same.
+        if !self.v1.page_queue.is_empty()
+            && let Some(room) = self.v1.rooms.get_mut(slot)
+        {
+            room.playbill.put_back_whole(whole);
         }
     }
+}
+
+/// The lines of page `page`, when a page holds `most`.
+fn page_of<L>(whole: &[L], page: u8, most: usize) -> &[L] {
+    let from = (usize::from(page) * most).min(whole.len());
+    &whole[from..whole.len().min(from + most)]
 }

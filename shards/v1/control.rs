@@ -1,11 +1,13 @@
 //! What participants say to the relay: pings, wishes, streams, goodbyes.
 
 use elara_core::ClientAddr;
-use elara_core::limits::{CONTROL_MAX, GET_EVERY, STREAMS_PER_SESSION_MAX};
+use elara_core::limits::{
+    CONTROL_MAX, GET_EVERY, STREAMS_CHANGES, STREAMS_PER_PARTICIPANT_MAX, STREAMS_PER_SESSION_MAX,
+};
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::control::{
-    Ack, Control, Controls, Get, OwnStream, Ping, Pong, Report, StreamsMine, Subscribe, alert, get,
-    kind,
+    Ack, Control, Controls, Get, OwnStream, Ping, Pong, Report, StreamsEntry, StreamsMine,
+    Subscribe, alert, get, kind,
 };
 use elara_core::{NodeId, wire::Header, wire::header::flags};
 
@@ -20,6 +22,8 @@ use crate::verdict::Verdict;
 /// What one frame of messages is answered with, in one frame: of each kind the last.
 #[derive(Default)]
 struct Answers {
+    /// The connection the messages came by.
+    conn: u8,
     pong: Option<Pong>,
     subscribe: Option<u32>,
     streams: Option<u32>,
@@ -43,22 +47,24 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let mut text = [0; CONTROL_MAX];
         let text = &mut text[..opened.len()];
         text.copy_from_slice(opened);
-        if let Some(refused) = self.hear(number, origin, &arrival, multipath) {
+        if let Some(refused) = self.hear(number, origin, &arrival) {
             return refused;
         }
         let Some(them) = self.v1.participants.get_mut(number) else {
             return Verdict::UnknownParticipant;
         };
-        if !them.allowance.take(slice.len(), self.now) {
+        if !them.allowance.take(slice.len(), origin.begun(), self.now) {
             return Verdict::OverRate;
         }
-        let mut answers = Answers::default();
+        let mut answers = Answers { conn: arrival.conn, ..Answers::default() };
         for message in Controls::parse(text) {
             match message {
                 Ok(message) => self.handle_message(number, &origin.from, &message, &mut answers),
                 Err(_) => self.counters.control_faults += 1,
             }
         }
+        // After its messages: one of them may say that it has moved.
+        self.locate(number, origin, &arrival, multipath);
         self.answer(number, &answers);
         Verdict::Control
     }
@@ -71,7 +77,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         answers: &mut Answers,
     ) {
         match message {
-            Control::Ping(ping) => answers.pong = self.pong(number, ping),
+            Control::Ping(ping) => answers.pong = self.pong(number, answers.conn, ping),
             Control::PathResponse(value) => self.handle_path_response(number, from, value),
             Control::Subscribe(wish) => answers.subscribe = self.handle_subscribe(number, wish),
             Control::StreamsMine(wish) => answers.streams = self.handle_streams(number, wish),
@@ -106,9 +112,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
     }
 
-    fn pong(&self, number: u32, ping: &Ping) -> Option<Pong> {
+    fn pong(&self, number: u32, conn: u8, ping: &Ping) -> Option<Pong> {
         let them = self.v1.participants.get(number)?;
-        let receiving = &them.entry.active()?.link.receiving;
+        let receiving = &them.entry.connection(conn)?.link.receiving;
         let now_us = (self.now.as_nanos() / 1_000).into();
         Some(Pong {
             id: ping.id,
@@ -129,30 +135,37 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         Some(version)
     }
 
-    /// The whole of what a participant publishes. Who may not send publishes nothing; what the session has
-    /// no room for is not taken, and not acknowledged.
+    /// The whole of what a participant publishes. Who may not send publishes nothing. What there is no room
+    /// for, and what comes too soon, is not taken and not acknowledged.
     fn handle_streams(&mut self, number: u32, wish: &StreamsMine<'_>) -> Option<u32> {
         let (now, v1) = (self.now, &mut *self.v1);
         let them = v1.participants.get_mut(number)?;
         let place = them.place?;
+        if wish.version() <= them.announced.version() {
+            return Some(them.announced.version());
+        }
         if !them.may_send() {
+            self.alert(number, alert::PERMISSION, 0);
             return None;
         }
         let room = v1.rooms.get_mut(place.room)?;
-        let total = room.streams - them.streams.len() + wish.entries().len();
-        if total > STREAMS_PER_SESSION_MAX {
+        let count = wish.entries().len();
+        let total = room.streams - them.streams.len() + count;
+        if count > STREAMS_PER_PARTICIPANT_MAX || total > STREAMS_PER_SESSION_MAX {
+            self.alert(number, alert::FULL, 0);
             return None;
         }
-        if them.announced.handle(wish.version()) {
-            let before = std::mem::replace(&mut them.streams, wish.entries().into());
-            room.streams = total;
-            for change in changes(them.node, &before, &them.streams) {
-                room.playbill.change(change, now);
-            }
+        if !them.changes.take(STREAMS_CHANGES, now) {
+            return None;
         }
-        let version = them.announced.version();
+        them.announced.handle(wish.version());
+        let before = std::mem::replace(&mut them.streams, wish.entries().into());
+        room.streams = total;
+        for change in changes(them.node, &before, &them.streams) {
+            room.playbill.change(change, now);
+        }
         v1.arm_chores(place.room, now);
-        Some(version)
+        Some(wish.version())
     }
 
     fn handle_kick(&mut self, number: u32, node: NodeId) {
@@ -168,13 +181,15 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     fn handle_get(&mut self, number: u32, get: &Get) {
         let (now, v1) = (self.now, &mut *self.v1);
         let Some(them) = v1.participants.get_mut(number) else { return };
-        let (index, wanted) = match get.what {
-            get::ROSTER => (0, pages::ROSTER),
-            get::STREAMS => (1, pages::STREAMS),
+        let Some(room) = them.place.and_then(|place| v1.rooms.get(place.room)) else { return };
+        let (index, wanted, version) = match get.what {
+            get::ROSTER => (0, pages::ROSTER, room.roster.version()),
+            get::STREAMS => (1, pages::STREAMS, room.playbill.version()),
             // Kept state frames: there are none yet.
             _ => return,
         };
-        if now >= them.next_get[index] {
+        // Who has all of it asks only to be sure.
+        if get.arg.get() != version.into() && now >= them.next_get[index] {
             them.next_get[index] = now + GET_EVERY;
             v1.want_pages(number, wanted);
         }
@@ -190,11 +205,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
 }
 
 /// The lines by which `after` differs from `before`.
-fn changes(
-    node: NodeId,
-    before: &[OwnStream],
-    after: &[OwnStream],
-) -> Vec<elara_core::wire::v1::control::StreamsEntry> {
+fn changes(node: NodeId, before: &[OwnStream], after: &[OwnStream]) -> Vec<StreamsEntry> {
     let known = |stream: &&OwnStream| !before.contains(*stream);
     let gone = |stream: &&OwnStream| after.iter().all(|other| other.stream != stream.stream);
     let new = after.iter().filter(known).map(|stream| line(node, stream));

@@ -9,13 +9,15 @@
 //! than what it answers.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use elara_core::ClientAddr;
-use elara_core::crypto::Subject;
 use elara_core::crypto::handshake::{
     Admission, Entry, Guest, Hello, HelloRefused, RESET_LEN, RelayKeys, Terms, WELCOME_LEN,
 };
 use elara_core::crypto::suite::Suite;
+use elara_core::crypto::token::CLOCK_SKEW_S;
+use elara_core::crypto::{Permissions, PublicKey, Subject};
 use elara_core::limits::{self, Pace};
 use elara_core::random::Random;
 use elara_core::time::{Instant, Span};
@@ -52,7 +54,8 @@ pub(super) struct Desk {
 struct Waiting {
     from: ClientAddr,
     hello: Hello,
-    /// Which of the relay's keys it names.
+    /// Who might enter when it came, and which of the relay's keys it names.
+    access: Arc<Access>,
     key: usize,
 }
 
@@ -106,7 +109,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             }
         }
         let Some(key) = key else { return Some(verdict(refused)) };
-        self.receive_hello(from, hello, &access.relay[key], key)
+        self.receive_hello(from, hello, access, key)
     }
 
     /// A HELLO from someone who has the join address.
@@ -114,22 +117,22 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         &mut self,
         from: &ClientAddr,
         hello: Hello,
-        keys: &RelayKeys,
+        access: Arc<Access>,
         key: usize,
     ) -> Option<Verdict> {
         let now = self.now;
+        let keys = &access.relay[key];
         let proven = || keys.check_cookie(&hello, from, self.calendar).is_ok();
         let desk = &mut self.v1.desk;
-        let cookie = if desk.prefixes.admit_stranger(from, now) {
-            None
-        } else if proven() && desk.prefixes.admit_proven(from, now) {
-            Some(true)
-        } else {
-            return Some(Verdict::HelloLimited);
-        };
+        // A neighbourhood that has asked enough is asked for cookies: who forges its addresses has none.
+        let crowded = !desk.prefixes.admit_stranger(from, now);
         let loaded = self.v1.half_open > limits::COOKIELESS_HALF_OPEN
             || !self.v1.desk.cookieless.take(COOKIELESS, now);
-        if loaded && !cookie.unwrap_or_else(proven) {
+        let cookie = (crowded || loaded) && proven();
+        if crowded && cookie && !self.v1.desk.prefixes.admit_proven(from, now) {
+            return Some(Verdict::HelloLimited);
+        }
+        if (crowded || loaded) && !cookie {
             if !self.v1.desk.retries.take(limits::RETRY_PER_SHARD, now) {
                 return Some(Verdict::HelloLimited);
             }
@@ -144,17 +147,23 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             self.reply_busy(from, &hello, keys);
             return Some(Verdict::HelloBusy);
         }
-        self.v1.desk.queue.push_back(Waiting { from: *from, hello, key });
+        self.v1.desk.queue.push_back(Waiting { from: *from, hello, access, key });
         None
     }
 
-    /// Gives those who wait their turns.
+    /// Gives those who wait their turns; who was answered meanwhile needs none.
     pub(crate) fn serve_desk(&mut self) {
-        for _ in 0..limits::CYCLE_HANDSHAKES_MAX {
-            if self.v1.desk.queue.is_empty() || !self.v1.desk.turns.take(TURNS, self.now) {
+        let mut turns = limits::CYCLE_HANDSHAKES_MAX;
+        while let Some(waiting) = self.v1.desk.queue.pop_front() {
+            if self.welcome_again(&waiting.from, &waiting.hello) {
+                self.counters.count(Verdict::WelcomedAgain);
+                continue;
+            }
+            if turns == 0 || !self.v1.desk.turns.take(TURNS, self.now) {
+                self.v1.desk.queue.push_front(waiting);
                 return;
             }
-            let Some(waiting) = self.v1.desk.queue.pop_front() else { return };
+            turns -= 1;
             let verdict = self.take_turn(&waiting);
             self.counters.count(verdict);
         }
@@ -168,13 +177,10 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     }
 
     fn take_turn(&mut self, waiting: &Waiting) -> Verdict {
+        // The keys of the moment it came, which it was made for; everything else as it is now.
+        let keys = &waiting.access.relay[waiting.key];
         let Some(access) = self.v1.access.clone() else { return Verdict::V1Closed };
-        // A reload may have taken the key away.
-        let Some(keys) = access.relay.get(waiting.key) else { return Verdict::BadMac1 };
         let hello = &waiting.hello;
-        if self.welcome_again(&waiting.from, hello) {
-            return Verdict::WelcomedAgain;
-        }
         self.counters.handshakes += 1;
         let guest = match keys.read(hello, &mut self.v1.random) {
             Ok(guest) => guest,
@@ -230,19 +236,23 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             banned: kicked || access.is_banned(&id, claimed.as_ref()),
         };
         let claims = guest.admit(&admission).map_err(verdict)?;
-        let inside = found
+        let member = found
             .and_then(|number| v1.participants.get(number))
-            .is_some_and(|them| them.place.is_some());
-        if !inside {
-            let sender = claims.permissions.0 & elara_core::crypto::Permissions::SEND_ALL.0 != 0;
-            v1.has_room(session, sender)?;
+            .filter(|them| them.place.is_some());
+        let sender = claims.permissions.0 & Permissions::SEND_ALL.0 != 0;
+        match member {
+            Some(them) if sender && !them.may_send() => v1.has_room_for_sender(session)?,
+            Some(_) => {}
+            None => v1.has_room(session, sender)?,
         }
-        if matches!(claims.subject, Subject::Bearer(_)) && owner.is_none() {
-            v1.make_bearer_room(self.calendar.seconds())?;
+        if let Subject::Bearer(serial) = claims.subject
+            && owner.is_none()
+        {
+            v1.bind_bearer(serial, id, claims.expires, self.calendar.seconds())?;
         }
         let number = match found {
             Some(number) => number,
-            None => v1.open_half(Participant::new(Entry::new(id), session, node, now))?,
+            None => v1.open_half(Participant::new(Entry::new(id), session, node, *from, now))?,
         };
         let roster_version = v1
             .by_id
@@ -261,6 +271,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         };
         let them = v1.participants.get_mut(number).ok_or(Verdict::HelloBusy)?;
         let welcome = *them.entry.welcome(keys, guest, claims, &terms, now).map_err(verdict)?;
+        them.welcomed_at = *from;
         v1.arm(number, self.calendar.seconds(), now);
         self.reply(from, &welcome);
         Ok(())
@@ -300,11 +311,12 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let Some(header) = Header::peek(self.io.bytes(slice)) else { return };
         let Some(suite) = Suite::from_nibble(header.suite()) else { return };
         let (session, node) = (header.session_id(), header.node_id());
-        let Some(keys) = self.v1.access.as_ref().and_then(|access| access.relay.first()) else {
-            return;
-        };
-        let reset = keys.reset(suite, session, node);
-        self.reply(&origin.from, reset.as_bytes());
+        let Some(access) = self.v1.access.clone() else { return };
+        // By each key its join address may name, as long as all of it is shorter than what came.
+        for keys in access.relay.iter().take(origin.datagram_len / RESET_LEN) {
+            let reset = keys.reset(suite, session, node);
+            self.reply(&origin.from, reset.as_bytes());
+        }
     }
 
     /// An answer to a stranger.
@@ -332,15 +344,24 @@ impl super::V1 {
         Ok(number)
     }
 
-    /// Makes sure that one more bearer token can be remembered.
-    fn make_bearer_room(&mut self, today: u32) -> Result<(), Verdict> {
+    /// Writes down who showed a bearer token first.
+    fn bind_bearer(
+        &mut self,
+        serial: [u8; 32],
+        owner: PublicKey,
+        expires: u32,
+        today: u32,
+    ) -> Result<(), Verdict> {
         let full = self.bearers.len() >= limits::BEARERS_MAX;
-        if full && today.saturating_sub(self.bearers_sorted) >= limits::BEARERS_SORTED_EVERY_S {
+        if full && today.abs_diff(self.bearers_sorted) >= limits::BEARERS_SORTED_EVERY_S {
             self.bearers_sorted = today;
-            self.bearers.retain(|_, (_, expires)| *expires >= today);
+            self.bearers.retain(|_, (_, end)| end.saturating_add(CLOCK_SKEW_S) >= today);
         }
-        let full = self.bearers.len() >= limits::BEARERS_MAX;
-        if full { Err(Verdict::ParticipantsFull) } else { Ok(()) }
+        if self.bearers.len() >= limits::BEARERS_MAX {
+            return Err(Verdict::ParticipantsFull);
+        }
+        self.bearers.insert(serial, (owner, expires));
+        Ok(())
     }
 }
 

@@ -12,13 +12,17 @@ use crate::forward::Forward;
 use crate::io::Io;
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
-    /// Sends `messages`, which fit a frame, to where a participant is.
+    /// Sends `messages`, which fit a frame, to where a participant is, if it is known to receive there.
     pub(super) fn tell_participant(&mut self, number: u32, messages: &[Control<'_>]) {
-        let Some(place) = self.v1.participants.get(number).and_then(|them| them.place) else {
+        let Some(them) = self.v1.participants.get(number).filter(|them| !them.stale) else {
             return;
         };
+        let Some(place) = them.place else { return };
         let Some(room) = self.v1.rooms.get(place.room) else { return };
         let member = &room.members[place.member as usize];
+        if !member.proven {
+            return;
+        }
         let (to, tag) = (member.addr, member.tag());
         let Some(len) = self.send_control(number, &to, tag, messages) else { return };
         if let Some(room) = self.v1.rooms.get_mut(place.room) {

@@ -39,8 +39,16 @@ pub(crate) struct Known {
 #[derive(Clone, Copy)]
 pub(super) struct Origin {
     pub(super) from: ClientAddr,
-    /// Bytes of the whole datagram.
+    /// Bytes of the whole datagram; 0 for the frames of a bundle behind its first, so that what a datagram
+    /// causes, it causes once.
     pub(super) datagram_len: usize,
+}
+
+impl Origin {
+    /// Datagrams that begin with this frame: 0 or 1.
+    pub(super) fn begun(&self) -> u32 {
+        u32::from(self.datagram_len > 0)
+    }
 }
 
 /// What the fan-out looks at.
@@ -93,9 +101,11 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             start -= frame.len();
         }
         let mut best = Verdict::Control;
+        let mut origin = *origin;
         for &len in &lengths[..count] {
             let frame = Slice { start: slice.start + start as u32, len, ..slice };
-            let verdict = self.handle_frame(origin, frame, known);
+            let verdict = self.handle_frame(&origin, frame, known);
+            origin.datagram_len = 0;
             if verdict.is_refusal() {
                 return verdict;
             }
@@ -162,7 +172,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let inst = frame.tlvs.state.map(|state| state.inst);
         let multipath = frame.header.flags & flags::MULTIPATH != 0;
         self.counters.frames += 1;
-        if let Some(refused) = self.hear(number, origin, &arrival, multipath) {
+        if let Some(refused) = self.hear(number, origin, &arrival) {
             return refused;
         }
         let Some(them) = self.v1.participants.get_mut(number) else {
@@ -176,11 +186,12 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         if inst.is_some_and(|inst| Some(inst) != own) {
             return Verdict::ForeignInst;
         }
-        if !them.allowance.take(bytes_on_the_wire(slice), self.now) {
+        if !them.allowance.take(slice.len(), origin.begun(), self.now) {
             let kbps = them.entry.active().map_or(0, |active| Allowance::kbps(&active.claims));
             self.alert(number, alert::RATE, kbps);
             return Verdict::OverRate;
         }
+        self.locate(number, origin, &arrival, multipath);
         self.fan_out_v1(number, slice, &passing)
     }
 
@@ -225,26 +236,19 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         Verdict::Forwarded
     }
 
-    /// A frame has verified: its sender is heard, and where from. A verdict when it cannot enter.
+    /// A frame has verified: its sender is there. A verdict when it cannot enter.
     #[inline]
     pub(super) fn hear(
         &mut self,
         number: u32,
         origin: &Origin,
         arrival: &Arrival,
-        multipath: bool,
     ) -> Option<Verdict> {
         if arrival.activated {
             return self.activate(number, &origin.from);
         }
-        let v1 = &mut *self.v1;
-        let them = v1.participants.get_mut(number)?;
-        them.seen = self.now;
-        if them.stale {
-            self.revive(number);
-        }
-        if arrival.active && arrival.received.newest && !multipath {
-            self.locate(number, origin);
+        if let Some(them) = self.v1.participants.get_mut(number) {
+            them.seen = self.now;
         }
         None
     }
@@ -277,11 +281,6 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         self.hint_reset(origin, slice);
         Verdict::UnknownParticipant
     }
-}
-
-/// What a frame costs its sender: all of its bytes.
-const fn bytes_on_the_wire(slice: Slice) -> usize {
-    slice.len()
 }
 
 /// The last eight bytes of a frame, which are half of its tag.

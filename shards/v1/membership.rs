@@ -1,13 +1,14 @@
 //! Entering and leaving: a welcome that is confirmed, an address that changes, silence, expiry, being
 //! sent away.
 
+use elara_core::crypto::Permissions;
+use elara_core::crypto::handshake::Arrival;
 use elara_core::crypto::token::CLOCK_SKEW_S;
-use elara_core::crypto::{Permissions, Subject};
 use elara_core::limits::{self, PATH_DATAGRAM_MIN, V1_SILENCE, V1_STALE};
 use elara_core::random::Random;
 use elara_core::time::{Instant, Span};
 use elara_core::wire::v1::control::{
-    Alert, Control, Kick, OwnStream, StreamsEntry, alert, phase, reason, roster_phase,
+    Control, Kick, OwnStream, RosterEntry, StreamsEntry, phase, reason, roster_phase,
 };
 use elara_core::{ClientAddr, NodeId, SessionId};
 
@@ -22,8 +23,9 @@ use crate::io::Io;
 use crate::verdict::Verdict;
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
-    /// The first datagram of a new connection has verified: its sender is where it came from, with what
-    /// its token grants. A verdict when there is no room left.
+    /// The first datagram of a new connection has verified: its sender is in, with what its token grants.
+    /// It has received WELCOME where that was sent; from anywhere else it is asked to show that it
+    /// receives there (`docs/adr/0030`). A verdict when it may not stay.
     #[cold]
     pub(super) fn activate(&mut self, number: u32, from: &ClientAddr) -> Option<Verdict> {
         let now = self.now;
@@ -32,32 +34,40 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let (could_send, session, node) = (them.may_send(), them.session, them.node);
         them.adopt();
         them.seen = now;
-        let can_send = them.may_send();
-        let bearer =
-            them.entry.active().map(|active| (active.claims.subject, active.claims.expires));
-        if let Some((Subject::Bearer(serial), expires)) = bearer {
-            v1.bearers.insert(serial, (*them.entry.id(), expires));
+        let proven = them.welcomed_at == *from;
+        let banned = {
+            let claims = them.entry.active().map(|active| &active.claims);
+            v1.access.as_ref().is_some_and(|access| access.is_banned(them.id(), claims))
+        };
+        if banned {
+            self.send_away(number, Why::Banned);
+            return Some(Verdict::Banned);
         }
-        match them.place {
-            Some(place) => {
-                let room = v1.rooms.get_mut(place.room)?;
-                let member = &mut room.members[place.member as usize];
-                let moved = member.addr != *from;
-                *member = Member::new(*from, number);
-                room.senders = room.senders + usize::from(can_send) - usize::from(could_send);
-                if moved {
-                    self.note(Notice::Moved { session, node, addr: *from });
-                }
+        if let Some(place) = them.place {
+            them.stale &= !proven;
+            let room = v1.rooms.get_mut(place.room)?;
+            let member = &mut room.members[place.member as usize];
+            let moved = proven && member.addr != *from;
+            let home = if proven { *from } else { member.addr };
+            *member = Member { heard: member.heard, ..Member::new(home, number, true, now) };
+            if proven {
+                member.heard = now;
             }
-            None => {
-                if let Err(full) = self.v1.has_room(session, can_send) {
-                    let alert = Alert { code: alert::FULL.into(), arg: 0.into() };
-                    self.send_control(number, from, 0, &[Control::Alert(&alert)]);
-                    self.depart(number, Why::Gone);
-                    return Some(full);
-                }
-                self.enter(number, from);
+            if moved {
+                self.note(Notice::Moved { session, node, addr: *from });
             }
+            self.change_rights(number, could_send);
+        } else {
+            let sender = them.may_send();
+            let full = match self.sessions.find(session) {
+                Some(_) => Some(Verdict::OtherWire),
+                None => self.v1.has_room(session, sender).err(),
+            };
+            if full.is_some() {
+                self.depart(number, Why::Gone);
+                return full;
+            }
+            self.enter(number, from, proven);
         }
         self.v1.refresh_member(number);
         self.announce_member(number);
@@ -66,24 +76,42 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         None
     }
 
-    fn enter(&mut self, number: u32, from: &ClientAddr) {
+    fn enter(&mut self, number: u32, from: &ClientAddr, proven: bool) {
         let (now, v1) = (self.now, &mut *self.v1);
         let Some(them) = v1.participants.get_mut(number) else { return };
         let (session, node) = (them.session, them.node);
-        let (slot, opened) = match v1.by_id.get(&session) {
-            Some(slot) => (*slot, false),
-            None => (v1.rooms.insert(Room::new(session, now)), true),
-        };
-        v1.by_id.insert(session, slot);
+        let known = v1.by_id.get(&session).copied();
+        let slot = known.unwrap_or_else(|| {
+            let slot = v1.rooms.insert(Room::new(session, now));
+            v1.by_id.insert(session, slot);
+            slot
+        });
         let Some(room) = v1.rooms.get_mut(slot) else { return };
         them.place = Some(Place { room: slot, member: room.members.len() as u32 });
-        room.members.push(Member::new(*from, number));
+        room.members.push(Member::new(*from, number, proven, now));
         room.senders += usize::from(them.may_send());
         v1.half_open -= 1;
-        if opened {
+        if known.is_none() {
             self.note(Notice::SessionOpened { session });
         }
         self.note(Notice::Joined { session, node, addr: *from });
+    }
+
+    /// A member's new token lets it send where the old one did not, or the other way round.
+    fn change_rights(&mut self, number: u32, could_send: bool) {
+        let (now, v1) = (self.now, &mut *self.v1);
+        let Some(them) = v1.participants.get_mut(number) else { return };
+        let Some(room) = them.place.and_then(|place| v1.rooms.get_mut(place.room)) else { return };
+        let can_send = them.may_send();
+        room.senders = room.senders + usize::from(can_send) - usize::from(could_send);
+        if could_send && !can_send {
+            room.roster.change(gone(them), now);
+            let streams = std::mem::take(&mut them.streams);
+            room.streams -= streams.len();
+            for stream in &streams {
+                room.playbill.change(ended(them.node, stream), now);
+            }
+        }
     }
 
     /// The roster has news of a member: its line, or one more who only listens.
@@ -100,46 +128,61 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         v1.arm_chores(place.room, now);
     }
 
-    /// Someone silent is heard again.
+    /// Someone who was silent is heard at home again.
     #[cold]
-    pub(super) fn revive(&mut self, number: u32) {
-        if let Some(them) = self.v1.participants.get_mut(number) {
-            them.stale = false;
-        }
+    fn revive(&mut self, number: u32) {
+        let Some(them) = self.v1.participants.get_mut(number) else { return };
+        them.stale = false;
+        let sends = them.may_send();
         self.v1.refresh_member(number);
-        self.announce_member(number);
+        if sends {
+            self.announce_member(number);
+        }
         // It has missed what was told meanwhile.
         self.v1.want_pages(number, pages::BOTH);
         self.v1.arm(number, self.calendar.seconds(), self.now);
     }
 
-    /// The newest datagram of its class, by the active connection: is its sender still where it was?
+    /// A frame was taken in: is its sender still where it was? Only the newest of its class, by the active
+    /// connection, says so.
     #[inline]
-    pub(super) fn locate(&mut self, number: u32, origin: &Origin) {
+    pub(super) fn locate(
+        &mut self,
+        number: u32,
+        origin: &Origin,
+        arrival: &Arrival,
+        multipath: bool,
+    ) {
         let v1 = &mut *self.v1;
         let Some(them) = v1.participants.get_mut(number) else { return };
         let Some(place) = them.place else { return };
-        let Some(room) = v1.rooms.get(place.room) else { return };
-        let home = room.members[place.member as usize].addr;
-        if home == origin.from {
-            if let Some(roaming) = &mut them.roaming {
+        let Some(room) = v1.rooms.get_mut(place.room) else { return };
+        let member = &mut room.members[place.member as usize];
+        let newest = arrival.active && arrival.received.newest && !multipath;
+        if member.addr == origin.from && member.proven {
+            member.heard = self.now;
+            if let Some(roaming) = them.roaming.as_mut().filter(|_| newest) {
                 roaming.handle_home();
             }
-        } else if origin.datagram_len >= PATH_DATAGRAM_MIN {
-            self.challenge(number, &home, &origin.from);
+            if them.stale {
+                self.revive(number);
+            }
+        } else if newest && origin.datagram_len >= PATH_DATAGRAM_MIN {
+            self.challenge(number, &origin.from);
         }
     }
 
+    /// Asks whoever speaks for a participant from elsewhere to show that it receives there, and tells the
+    /// participant at home, whose next word ends the matter.
     #[cold]
-    fn challenge(&mut self, number: u32, home: &ClientAddr, from: &ClientAddr) {
+    fn challenge(&mut self, number: u32, from: &ClientAddr) {
         let now = self.now;
-        let fresh = self.v1.random.next_u64().to_le_bytes();
+        let [there, home] = std::array::from_fn(|_| self.v1.random.next_u64().to_le_bytes());
         let Some(them) = self.v1.participants.get_mut(number) else { return };
         let roaming = them.roaming.get_or_insert_with(|| Box::new(Roaming::new()));
-        let Some(challenge) = roaming.handle_elsewhere(*from, fresh, now) else { return };
-        for to in [from, home] {
-            self.send_control(number, to, 0, &[Control::PathChallenge(&challenge)]);
-        }
+        let Some(there) = roaming.handle_elsewhere(*from, there, now) else { return };
+        self.send_control(number, from, 0, &[Control::PathChallenge(&there)]);
+        self.tell_participant(number, &[Control::PathChallenge(&home)]);
     }
 
     /// A challenge was answered, perhaps from where it was sent.
@@ -152,16 +195,22 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             return;
         }
         let Some(place) = them.place else { return };
-        if let Some(room) = v1.rooms.get_mut(place.room) {
-            room.members[place.member as usize].addr = *from;
+        let Some(room) = v1.rooms.get_mut(place.room) else { return };
+        let member = &mut room.members[place.member as usize];
+        let (moved, first) = (member.addr != *from, !member.proven);
+        (member.addr, member.heard, member.proven) = (*from, now, true);
+        if moved {
             self.note(Notice::Moved { session, node, addr: *from });
+        }
+        if first || self.v1.participants.get(number).is_some_and(|them| them.stale) {
+            self.revive(number);
         }
     }
 
     /// Sends a participant away, and tells it why.
     pub(super) fn send_away(&mut self, number: u32, why: Why) {
         let Some(them) = self.v1.participants.get(number) else { return };
-        let (node, id, place) = (them.node, *them.id(), them.place);
+        let (node, id, session) = (them.node, *them.id(), them.session);
         let reason = match why {
             Why::Banned => reason::BANNED,
             Why::Expired => reason::EXPIRED,
@@ -170,7 +219,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let kick = Kick { node: node.0.into(), reason };
         self.tell_participant(number, &[Control::Kick(&kick)]);
         if why == Why::Kicked
-            && let Some(room) = place.and_then(|place| self.v1.rooms.get_mut(place.room))
+            && let Some(slot) = self.v1.by_id.get(&session)
+            && let Some(room) = self.v1.rooms.get_mut(*slot)
         {
             room.kick(id);
         }
@@ -210,9 +260,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         room.streams -= them.streams.len();
         if them.may_send() {
             room.senders -= 1;
-            let mut line = them.line();
-            line.phase = roster_phase::GONE;
-            room.roster.change(line, now);
+            room.roster.change(gone(them), now);
         } else {
             room.roster.change_footnote(now);
         }
@@ -251,11 +299,16 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
                 self.send_away(number, Why::Expired);
                 return true;
             }
-            if silent >= V1_STALE && !them.stale {
+            let heard = self.v1.heard_home(number);
+            let Some(them) = self.v1.participants.get_mut(number) else { return true };
+            if now.since(heard) >= V1_STALE && !them.stale {
                 them.stale = true;
                 them.entry.cool();
+                let sends = them.may_send();
                 self.v1.refresh_member(number);
-                self.announce_member(number);
+                if sends {
+                    self.announce_member(number);
+                }
             }
         }
         self.v1.arm(number, today, now);
@@ -296,19 +349,39 @@ impl V1 {
             let full = self.rooms.len() >= limits::V1_SESSIONS_MAX;
             return if full { Err(Verdict::SessionsFull) } else { Ok(()) };
         };
-        let full = room.members.len() >= self.peers_max
-            || sender && room.senders >= limits::V1_SENDERS_MAX;
+        if room.members.len() >= self.peers_max {
+            return Err(Verdict::SessionFull);
+        }
+        if sender { self.has_room_for_sender(session) } else { Ok(()) }
+    }
+
+    /// Whether one more member of `session` may send.
+    ///
+    /// # Errors
+    /// [`Verdict::SessionFull`].
+    pub(super) fn has_room_for_sender(&self, session: SessionId) -> Result<(), Verdict> {
+        let room = self.by_id.get(&session).and_then(|slot| self.rooms.get(*slot));
+        let full = room.is_some_and(|room| room.senders >= limits::V1_SENDERS_MAX);
         if full { Err(Verdict::SessionFull) } else { Ok(()) }
+    }
+
+    /// When a member was last heard from its address.
+    fn heard_home(&self, number: u32) -> Instant {
+        let place = self.participants.get(number).and_then(|them| them.place);
+        let room = place.and_then(|place| Some((place, self.rooms.get(place.room)?)));
+        room.map_or(Instant::ZERO, |(place, room)| room.members[place.member as usize].heard)
     }
 
     /// Looks at a participant again when something about it may end by itself.
     pub(super) fn arm(&mut self, number: u32, today: u32, now: Instant) {
         let Some(them) = self.participants.get(number) else { return };
         let silence = them.place.map(|_| {
-            let patience = if them.stale { V1_SILENCE } else { V1_STALE };
+            let gone = them.seen + V1_SILENCE;
+            let stale = self.heard_home(number) + V1_STALE;
             let last = u64::from(them.expires) + u64::from(CLOCK_SKEW_S);
             let token = (last + 1).saturating_sub(today.into());
-            (them.seen + patience).min(now + Span::from_secs(token))
+            let next = if them.stale { gone } else { gone.min(stale) };
+            next.min(now + Span::from_secs(token))
         });
         let due = [them.entry.poll_timeout(), silence].into_iter().flatten().min();
         self.timers.skip_to(now);
@@ -317,6 +390,11 @@ impl V1 {
             None => self.timers.cancel(number),
         }
     }
+}
+
+/// The line that says that someone has gone.
+fn gone(them: &Participant) -> RosterEntry {
+    RosterEntry { phase: roster_phase::GONE, ..them.line() }
 }
 
 /// The line that says that a stream has ended.

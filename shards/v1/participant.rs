@@ -1,16 +1,16 @@
 //! One participant of wire v1: its connections, what it may, and what it asked for.
 
 use elara_core::crypto::handshake::{Connection, Entry};
-use elara_core::crypto::{Inst, Permissions, PublicKey};
+use elara_core::crypto::{Permissions, PublicKey};
 use elara_core::time::Instant;
 use elara_core::wire::v1::Granted;
 use elara_core::wire::v1::control::{
     ALL_NODES, ALL_STREAMS, OwnStream, RosterEntry, Wish, roster_phase,
 };
-use elara_core::{NodeId, SessionId};
+use elara_core::{ClientAddr, NodeId, SessionId};
 
 use super::marks::Marks;
-use super::rates::Allowance;
+use super::rates::{Allowance, Meter};
 use super::roaming::Roaming;
 
 /// Which pages a participant waits for.
@@ -35,13 +35,13 @@ pub(super) struct Participant {
     pub(super) node: NodeId,
     /// `None` until its first datagram has verified.
     pub(super) place: Option<Place>,
-    /// When it was last heard: a verified datagram.
+    /// Where its WELCOME was sent first: who answers that from there receives there.
+    pub(super) welcomed_at: ClientAddr,
+    /// When it was last heard, from wherever: a verified datagram.
     pub(super) seen: Instant,
-    /// Silent for so long that nothing is sent to it.
+    /// Not heard from its address for so long that nothing is sent there.
     pub(super) stale: bool,
-    /// Of the active connection, as are the next four.
-    pub(super) conn: u8,
-    pub(super) inst: Inst,
+    /// Of the active connection, as are the next two.
     pub(super) permissions: Permissions,
     pub(super) allowance: Allowance,
     /// The last second of its token.
@@ -52,6 +52,8 @@ pub(super) struct Participant {
     pub(super) streams: Box<[OwnStream]>,
     /// The [`pages`] it waits for.
     pub(super) awaits: u8,
+    /// How often it changes what it announces.
+    pub(super) changes: Meter,
     /// When it may ask GET again, for the roster and for streams.
     pub(super) next_get: [Instant; 2],
     /// When it may be alerted again.
@@ -62,16 +64,21 @@ pub(super) struct Participant {
 
 impl Participant {
     /// Someone of whom only a HELLO is known.
-    pub(super) fn new(entry: Entry, session: SessionId, node: NodeId, now: Instant) -> Self {
+    pub(super) fn new(
+        entry: Entry,
+        session: SessionId,
+        node: NodeId,
+        from: ClientAddr,
+        now: Instant,
+    ) -> Self {
         Self {
             entry,
             session,
             node,
             place: None,
+            welcomed_at: from,
             seen: now,
             stale: false,
-            conn: 0,
-            inst: Inst([0; 16]),
             permissions: Permissions::NONE,
             allowance: Allowance::NOTHING,
             expires: 0,
@@ -80,6 +87,7 @@ impl Participant {
             wishes: Box::default(),
             streams: Box::default(),
             awaits: 0,
+            changes: Meter::NEW,
             next_get: [now; 2],
             next_alert: now,
             roaming: None,
@@ -90,17 +98,13 @@ impl Participant {
     /// Takes over what the connection that has just become active grants. Versions begin anew with it;
     /// what was asked for stays until it is asked for otherwise.
     pub(super) fn adopt(&mut self) {
-        let Some(Connection { link, claims }) = self.entry.active() else { return };
-        self.conn = link.conn;
-        self.inst = link.inst;
+        let Some(Connection { claims, .. }) = self.entry.active() else { return };
         self.permissions = claims.permissions;
         self.allowance = self.allowance.granted_by(claims);
         self.expires = claims.expires;
         self.subscribed = Granted::default();
         self.announced = Granted::default();
-        self.roaming = None;
         self.marks = None;
-        self.stale = false;
     }
 
     pub(super) const fn id(&self) -> &PublicKey {
@@ -134,11 +138,12 @@ impl Participant {
 
     /// Its line in the roster.
     pub(super) fn line(&self) -> RosterEntry {
+        let link = self.entry.active().map(|active| &active.link);
         RosterEntry {
             node: self.node.0.into(),
             id_pub: *self.id().as_bytes(),
-            inst: self.inst.0,
-            conn: self.conn,
+            inst: link.map_or([0; 16], |link| link.inst.0),
+            conn: link.map_or(0, |link| link.conn),
             phase: if self.stale { roster_phase::STALE } else { roster_phase::ACTIVE },
             perms: self.permissions.0.into(),
         }

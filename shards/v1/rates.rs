@@ -16,6 +16,9 @@ pub(super) struct Meter {
 }
 
 impl Meter {
+    /// Nothing has been taken.
+    pub(super) const NEW: Self = Self { due: Instant::ZERO };
+
     /// Takes one within `pace`; false, and nothing taken, when that is too fast.
     pub(super) fn take(&mut self, pace: Pace, now: Instant) -> bool {
         let each = 1_000_000_000 / pace.per_s;
@@ -50,12 +53,8 @@ pub(super) struct Allowance {
 
 impl Allowance {
     /// Nobody has granted anything yet.
-    pub(super) const NOTHING: Self = Self {
-        bytes: Meter { due: Instant::ZERO },
-        datagrams: Meter { due: Instant::ZERO },
-        per_kib: 0,
-        per_datagram: 0,
-    };
+    pub(super) const NOTHING: Self =
+        Self { bytes: Meter::NEW, datagrams: Meter::NEW, per_kib: 0, per_datagram: 0 };
 
     /// What a token grants, and what has been taken of it before; where the token leaves it to the relay,
     /// the relay's own rates.
@@ -78,12 +77,12 @@ impl Allowance {
         if claims.max_pps == 0 { V1_PPS_DEFAULT } else { claims.max_pps.into() }
     }
 
-    /// Takes a datagram of `bytes` bytes; false when that is too fast. The slowest token still lets the
-    /// longest frame pass, once in a while.
+    /// Takes a frame of `bytes` bytes that begins `datagrams` datagrams, 0 or 1; false when that is too
+    /// fast. The slowest token still lets the longest frame pass, once in a while.
     #[inline]
-    pub(super) fn take(&mut self, bytes: usize, now: Instant) -> bool {
+    pub(super) fn take(&mut self, bytes: usize, datagrams: u32, now: Instant) -> bool {
         let nanos = (bytes as u64 * self.per_kib) >> 10;
-        let each = u64::from(self.per_datagram);
+        let each = u64::from(self.per_datagram * datagrams);
         let room = |nanos: u64| Span::from_nanos(nanos.max(V1_BURST.as_nanos()));
         let before = self.datagrams;
         if !self.datagrams.spend(each, room(each), now) {
@@ -122,7 +121,7 @@ mod tests {
     fn passed(claims: &Claims, bytes: usize) -> u64 {
         let mut allowance = Allowance::NOTHING.granted_by(claims);
         let tries = (0..100_000).map(|n| Instant::ZERO + Span::from_micros(n * 100));
-        tries.filter(|now| allowance.take(bytes, *now)).count() as u64
+        tries.filter(|now| allowance.take(bytes, 1, *now)).count() as u64
     }
 
     #[test]
@@ -137,9 +136,9 @@ mod tests {
     #[test]
     fn even_the_slowest_token_lets_a_long_frame_pass_once() {
         let mut allowance = Allowance::NOTHING.granted_by(&claims(1, 1));
-        assert!(allowance.take(1_232, Instant::ZERO));
-        assert!(!allowance.take(1_232, Instant::ZERO + Span::from_secs(1)));
-        assert!(allowance.take(1_232, Instant::ZERO + Span::from_secs(10)));
+        assert!(allowance.take(1_232, 1, Instant::ZERO));
+        assert!(!allowance.take(1_232, 1, Instant::ZERO + Span::from_secs(1)));
+        assert!(allowance.take(1_232, 1, Instant::ZERO + Span::from_secs(10)));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! A participant at a new address: believed when it answers from there.
 //!
 //! ```text
-//!   verified, newest of its class, from elsewhere ──▶ pending: a challenge there, and to the old address
-//!   PATH_RESPONSE from the pending address        ──▶ switched
-//!   newer traffic from the old address, or 3 s    ──▶ dropped: someone copied a datagram
+//!   verified, newest of its class, from elsewhere ──▶ pending: a challenge there, another to the old address
+//!   the pending address's PATH_RESPONSE from there ──▶ switched
+//!   newer traffic from the old address, or 3 s     ──▶ dropped: someone copied a datagram
 //! ```
-//! A switch takes a round trip, and whoever can only copy datagrams never gets one.
+//! The two challenges differ, so that a copied answer of the old address switches nothing: whoever can
+//! only copy what a participant sends never gets its downlink.
 
 use elara_core::ClientAddr;
-use elara_core::limits::{PATH_CHALLENGES_MAX, PATH_SWITCHES_PER_MIN, PATH_WAIT};
+use elara_core::limits::{CHALLENGES_PER_PARTICIPANT, PATH_SWITCHES_PER_MIN, PATH_WAIT};
 use elara_core::time::{Instant, Span};
+
+use super::rates::Meter;
 
 /// Between two switches on average.
 const SWITCH_EVERY: Span = Span::from_nanos(60_000_000_000 / PATH_SWITCHES_PER_MIN);
@@ -20,6 +23,7 @@ const SWITCHES_AT_ONCE: u64 = 2;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Roaming {
     pending: Option<Pending>,
+    challenges: Meter,
     /// When the next switch would be on time if they came evenly.
     due: Instant,
 }
@@ -28,24 +32,27 @@ pub(super) struct Roaming {
 struct Pending {
     addr: ClientAddr,
     challenge: [u8; 8],
-    challenges: u8,
     until: Instant,
 }
 
 impl Roaming {
     pub(super) const fn new() -> Self {
-        Self { pending: None, due: Instant::ZERO }
+        Self { pending: None, challenges: Meter::NEW, due: Instant::ZERO }
     }
 
     /// A verified datagram came from `from`, which is not where the participant is. The challenge to send
-    /// there and to the old address, if one is.
+    /// there, if one is; `fresh` is random.
     pub(super) fn handle_elsewhere(
         &mut self,
         from: ClientAddr,
         fresh: [u8; 8],
         now: Instant,
     ) -> Option<[u8; 8]> {
-        if self.due.since(now).as_nanos() > SWITCH_EVERY.as_nanos() * (SWITCHES_AT_ONCE - 1) {
+        let too_often = SWITCH_EVERY.as_nanos() * (SWITCHES_AT_ONCE - 1);
+        if self.due.since(now).as_nanos() > too_often {
+            return None;
+        }
+        if !self.challenges.take(CHALLENGES_PER_PARTICIPANT, now) {
             return None;
         }
         let pending = match &mut self.pending {
@@ -53,14 +60,9 @@ impl Roaming {
             _ => self.pending.insert(Pending {
                 addr: from,
                 challenge: fresh,
-                challenges: 0,
                 until: now + PATH_WAIT,
             }),
         };
-        if pending.challenges == PATH_CHALLENGES_MAX {
-            return None;
-        }
-        pending.challenges += 1;
         Some(pending.challenge)
     }
 
@@ -126,10 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_challenged_three_times_at_most() {
+    fn challenges_are_few_however_many_addresses_there_are() {
         let mut roaming = Roaming::new();
-        let asked = (0..10).filter_map(|n| roaming.handle_elsewhere(addr(2), [n; 8], at(0)));
-        assert_eq!(asked.count(), 3);
+        let ask = |n: u16| roaming.handle_elsewhere(addr(n % 7), [1; 8], at(n.into()));
+        let asked = (0..1_000).filter_map(ask).count();
+        assert!((5..=8).contains(&asked), "{asked} in a second");
     }
 
     #[test]

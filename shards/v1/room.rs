@@ -27,6 +27,8 @@ pub(super) struct Room {
     pub(super) marks_due: Option<Instant>,
     /// Members below this place have not been looked at for a mark.
     pub(super) unmarked: usize,
+    /// It stands in line for its chores.
+    pub(super) busy: bool,
     /// Who was sent away, oldest first: they do not come back while the session lives.
     kicked: Vec<PublicKey>,
 }
@@ -35,8 +37,10 @@ pub(super) struct Room {
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Member {
-    /// Its validated address.
+    /// Its address.
     pub(super) addr: ClientAddr,
+    /// When it was last heard from there.
+    pub(super) heard: Instant,
     /// Its number.
     pub(super) participant: u32,
     /// Bit n: it takes class n from everyone.
@@ -45,6 +49,8 @@ pub(super) struct Member {
     pub(super) picky: bool,
     /// It has been sent frames since its last mark.
     pub(super) fresh: bool,
+    /// It has shown that it receives at its address. Nothing but challenges is sent to who has not.
+    pub(super) proven: bool,
     /// Datagrams the kernel has taken for it since its connection became active.
     pub(super) sent: u64,
     /// Their bytes.
@@ -56,9 +62,16 @@ pub(super) struct Member {
 const _: () = assert!(size_of::<Member>() == 64);
 
 impl Member {
-    pub(super) const fn new(addr: ClientAddr, participant: u32) -> Self {
+    pub(super) const fn new(
+        addr: ClientAddr,
+        participant: u32,
+        proven: bool,
+        now: Instant,
+    ) -> Self {
         Self {
             addr,
+            heard: now,
+            proven,
             participant,
             classes: 0,
             picky: false,
@@ -96,6 +109,7 @@ impl Room {
             playbill: Bulletin::new(),
             marks_due: None,
             unmarked: 0,
+            busy: false,
             kicked: Vec::new(),
         }
     }

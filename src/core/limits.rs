@@ -95,7 +95,7 @@ pub const V1_SENDERS_MAX: usize = 255 * 18;
 pub const HALF_OPEN_MAX: usize = 4_096;
 /// Bearer tokens whose first holder a shard remembers. Full of unexpired ones: HELLO gets BUSY,
 /// `ParticipantsFull`.
-pub const BEARERS_MAX: usize = 1_310_720;
+pub const BEARERS_MAX: usize = 131_072;
 /// A full book of bearer tokens is searched for expired ones at most once in this time, in seconds.
 pub const BEARERS_SORTED_EVERY_S: u32 = 60;
 /// A v1 participant that is silent for this long is sent nothing more; it stays a member.
@@ -116,19 +116,28 @@ pub const ALERT_EVERY: Span = Span::from_secs(1);
 pub const GET_EVERY: Span = Span::from_secs(1);
 /// How long the relay waits for the answer to a path challenge.
 pub const PATH_WAIT: Span = Span::from_secs(3);
-/// Challenges for one pending address. More traffic from it is taken in, and challenges nobody.
-pub const PATH_CHALLENGES_MAX: u8 = 3;
+/// Path challenges one participant may cause. More traffic from elsewhere is taken in, and challenges
+/// nobody.
+pub const CHALLENGES_PER_PARTICIPANT: Pace = Pace { per_s: 5, burst: 3 };
 /// Shortest datagram that starts a path challenge: as long as the challenge.
 pub const PATH_DATAGRAM_MIN: usize = 57;
 /// Switches of address a participant may make a minute.
 pub const PATH_SWITCHES_PER_MIN: u64 = 20;
 /// How long changes of the roster and of streams gather before they are told.
 pub const DELTA_GATHER: Span = Span::from_millis(100);
+/// How long a change of how many only listen may wait for other news of the roster.
+pub const FOOTNOTE_GATHER: Span = Span::from_secs(1);
+/// Least time between two occasions on which a whole session is told everything anew.
+pub const WHOLE_EVERY: Span = Span::from_secs(1);
 /// Changes of one session's roster, or of its streams, that wait to be told. Full: everyone is sent
 /// the whole again.
 pub const CHANGES_MAX: usize = 4_096;
 /// Participants that a session remembers as sent away. Full: the oldest is forgotten.
 pub const KICKED_PER_SESSION_MAX: usize = 64;
+/// Streams one participant may announce. More: STREAMS_MINE is not taken, ALERT says so.
+pub const STREAMS_PER_PARTICIPANT_MAX: usize = 64;
+/// How often a participant may change what it announces. Sooner: not taken yet; it is repeated anyway.
+pub const STREAMS_CHANGES: Pace = Pace { per_s: 2, burst: 8 };
 /// Streams of one session: what 255 pages name. Full: STREAMS_MINE that would add more is not taken.
 pub const STREAMS_PER_SESSION_MAX: usize = 255 * 90;
 /// Least time between two MARKs to one receiver.
@@ -266,7 +275,8 @@ pub const LEAVE_PAUSE: Span = Span::from_millis(50);
 pub const CYCLE_TRAINS_MAX: usize = 256;
 /// Sends a shard queues per cycle. At the wall the rest of what has arrived waits for the next cycle, so
 /// that one talkative session cannot keep commands, timers and other sessions waiting. One datagram is
-/// never cut in two: the last one may go past the wall by `max_peers`.
+/// never cut in two: the last one may go past the wall by `max_peers`, and if it is a bundle, by that for
+/// each frame in it.
 pub const CYCLE_SENDS_MAX: usize = 2_000;
 /// Control frames a shard sends per cycle besides answers: pages, deltas, marks. More wait.
 pub const CYCLE_CONTROL_MAX: usize = 256;
@@ -406,11 +416,11 @@ const _: () = assert!(TIMER_TICK.as_nanos() * 4 <= V0_ALONE.as_nanos());
 // Buffer rings are powers of two, and the kernel keeps their index in 16 bits.
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two() && RECEIVE_BUFFERS <= 1 << 15);
 const _: () = assert!(SEND_QUEUE.is_power_of_two());
-// Every participant can have a tag, and a completion carries it beside a count of datagrams in 7 bits.
-const _: () = assert!(V0_PARTICIPANTS_MAX < SEND_TAGS as usize && SEND_TAGS <= 1 << 23);
+// Every participant of v1 has a tag, and a completion carries it beside a count of datagrams in 7 bits.
+const _: () = assert!(V1_PARTICIPANTS_MAX < SEND_TAGS as usize && SEND_TAGS <= 1 << 23);
 const _: () = assert!(SEGMENTS_MAX < 1 << 7);
-// The longest datagram of a shard's own fits an empty arena; what one cycle sends by default, if every
-// one of them were refused, fits the memory of refusals.
+// The longest datagram of a shard's own fits an empty arena; what one cycle sends by default, if it
+// ends without a bundle and every one of them were refused, fits the memory of refusals.
 const _: () = assert!(V1_FRAME_MAX <= SEND_ARENA);
 const _: () = assert!(CYCLE_SENDS_MAX + PEERS_PER_SESSION_DEFAULT <= REFUSALS_MAX);
 const _: () = assert!(CYCLE_TRAINS_MAX <= RECEIVE_BUFFERS);
