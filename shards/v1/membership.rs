@@ -49,7 +49,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             let member = &mut room.members[place.member as usize];
             let moved = proven && member.addr != *from;
             let home = if proven { *from } else { member.addr };
-            *member = Member { heard: member.heard, ..Member::new(home, number, true, now) };
+            // Where it was it is as good as before: a member that never answered there still has not.
+            let known = proven || member.proven;
+            *member = Member { heard: member.heard, ..Member::new(home, number, known, now) };
             if proven {
                 member.heard = now;
             }
