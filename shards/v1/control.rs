@@ -84,6 +84,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             Control::Leave(_) => self.depart(number, Why::Gone),
             Control::Kick(kick) => self.handle_kick(number, kick.node_id()),
             Control::Get(get) => self.handle_get(number, get),
+            Control::Ack(ack) => self.handle_ack(number, ack),
             Control::Report(report) => self.handle_report(number, report),
             // Of no use to a relay, or answered by what is built on this.
             _ => {}
@@ -190,6 +191,23 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         };
         // Who has all of it asks only to be sure.
         if get.arg.get() != version.into() && now >= them.next_get[index] {
+            them.next_get[index] = now + GET_EVERY;
+            v1.want_pages(number, wanted);
+        }
+    }
+
+    /// Every ping says which roster and which streams are held. Who holds old ones when all has been told
+    /// has missed the last of it, and cannot know: it is sent the whole.
+    fn handle_ack(&mut self, number: u32, ack: &Ack) {
+        let (now, v1) = (self.now, &mut *self.v1);
+        let Some(them) = v1.participants.get_mut(number) else { return };
+        let Some(room) = them.place.and_then(|place| v1.rooms.get(place.room)) else { return };
+        let (index, wanted, version, due) = match ack.message {
+            kind::ROSTER => (0, pages::ROSTER, room.roster.version(), room.roster.due()),
+            kind::STREAMS => (1, pages::STREAMS, room.playbill.version(), room.playbill.due()),
+            _ => return,
+        };
+        if ack.version.get() < version && due.is_none() && now >= them.next_get[index] {
             them.next_get[index] = now + GET_EVERY;
             v1.want_pages(number, wanted);
         }
