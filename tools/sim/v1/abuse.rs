@@ -98,7 +98,15 @@ impl World<'_> {
             self.ledger.leaving.insert((insider.session(), insider.node()));
         }
         let frame = insider.control(&messages, Asks::Surely(wish), &mut self.ledger)?;
-        self.send_as(who, frame);
+        let Some(frame) = frame else { return Ok(()) };
+        if self.random.chance(700_000) {
+            self.send_as(who, Some(frame));
+            return Ok(());
+        }
+        // From elsewhere: whoever is there has asked for nothing.
+        self.faults.count(Fault::Abused);
+        let from = Place::pick(self.plan.hosts, &mut self.random).at(self.fresh_port());
+        self.send_strange(from, &frame);
         Ok(())
     }
 

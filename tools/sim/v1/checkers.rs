@@ -153,13 +153,13 @@ impl<'a> Step<'a> {
         errands
     }
 
-    /// The WELCOMEs that left: to whom, and which connection each offers.
-    pub(crate) fn welcomes(&self) -> impl Iterator<Item = (Name, Line)> {
+    /// The WELCOMEs that left: to whom, where to, and which connection each offers.
+    pub(crate) fn welcomes(&self) -> impl Iterator<Item = (Name, ClientAddr, Line)> {
         let answers = self.sent.iter().filter(|left| left.kind == Kind::Handshake);
         answers.filter(|left| frames::profile_of(left.bytes) == handshake::WELCOME).filter_map(
             |left| {
                 let (session, node) = frames::names_of(left.bytes)?;
-                Some(((SessionId(session), NodeId(node)), left.digest))
+                Some(((SessionId(session), NodeId(node)), left.to, left.digest))
             },
         )
     }

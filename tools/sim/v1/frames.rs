@@ -27,8 +27,6 @@ pub(crate) fn kind_of(frame: &[u8]) -> Kind {
 pub(crate) mod handshake {
     pub(crate) const RETRY: u8 = 2;
     pub(crate) const WELCOME: u8 = 3;
-    pub(crate) const RESET: u8 = 4;
-    pub(crate) const BUSY: u8 = 5;
 }
 
 /// The byte that names a profile, or a handshake frame's type.
@@ -88,7 +86,12 @@ fn split_bundle(bundle: &[u8]) -> Option<Vec<&[u8]>> {
         && bundle[2..4] == [0, 0]
         && rest.is_empty()
         && same
-        && frames.iter().all(|frame| frame.len() >= 46 && frame[4..12] == bundle[4..12]);
+        && frames.iter().all(|frame| {
+            frame.len() >= 46
+                && (0x10..0x13).contains(&frame[0])
+                && frame[20] != 0xF0
+                && frame[4..12] == bundle[4..12]
+        });
     sound.then_some(frames)
 }
 

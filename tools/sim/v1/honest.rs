@@ -231,6 +231,8 @@ impl Honest {
                     stream: frames::stream_of(bytes),
                     fate: Fate::Good,
                     asks,
+                    // Answers go alone, in frames that hold nothing else.
+                    may_answer: kind == Kind::Control && (len - 46).is_multiple_of(11),
                 };
                 ledger.enter(bytes, sealed)?;
             }

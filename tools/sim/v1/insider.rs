@@ -18,7 +18,6 @@ use zerocopy::IntoBytes;
 use super::frames::{self, handshake};
 use super::ledger::{Asks, Fate, Ledger, Line, Sealed};
 use super::{canary, club, content};
-use crate::checkers::Broken;
 use crate::digest;
 use crate::lane::Breach;
 
@@ -240,6 +239,7 @@ impl Insider {
             stream: frames::stream_of(frame),
             fate,
             asks,
+            may_answer: frame[20] == 0xF1 && self.challenge.is_some(),
         };
         ledger.enter(frame, sealed)?;
         self.fresh = false;
@@ -250,6 +250,3 @@ impl Insider {
         Ok(Some(frame.to_vec()))
     }
 }
-
-/// What an insider does that its own machines refuse is nobody's fault.
-pub(crate) type Done = Result<(), Broken>;

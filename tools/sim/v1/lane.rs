@@ -147,9 +147,9 @@ impl Lane {
                 _ => {}
             }
         }
-        for frame in heard.iter().flat_map(|heard| &heard.frames) {
+        for (frame, from) in heard.iter().flat_map(Heard::pieces) {
             if let (Some(sealed), true) = (frame.sealed, frame.hearing.activates) {
-                self.mirror.catch_up(sealed, frame.alone, ledger, now);
+                self.mirror.catch_up(sealed, from, frame.alone, ledger, now);
             }
         }
         let step = Step {
@@ -174,8 +174,8 @@ impl Lane {
         let left = step.sent.iter().filter(|left| left.outcome == Outcome::Sent);
         departures.extend(left.map(|left| (left.to, left.bytes.to_vec())));
         self.mirror.passed.extend(passed);
-        for (name, welcome) in welcomes {
-            self.mirror.welcome(name, welcome, now);
+        for (name, to, welcome) in welcomes {
+            self.mirror.welcome(name, to, welcome, now);
         }
         self.mirror.settle();
         let hit_the_wall = counters.copies - self.counted.copies >= CYCLE_SENDS_MAX as u64;
@@ -261,6 +261,11 @@ fn lay_out_heard<'a>(
 }
 
 impl<'a> Heard<'a> {
+    /// Its frames, and where each came from.
+    fn pieces(&self) -> impl Iterator<Item = (&checkers::Piece<'a>, ClientAddr)> {
+        self.frames.iter().map(|piece| (piece, self.from))
+    }
+
     /// Frame by frame, up to the first that proves nothing.
     fn read(&mut self, mirror: &mut Mirror, ledger: &'a Ledger, now: Instant) {
         let alone = frames::split(self.bytes).next().is_some_and(|frame| frame.len() == self.bytes.len());

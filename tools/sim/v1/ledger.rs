@@ -33,6 +33,8 @@ pub(crate) struct Sealed {
     pub(crate) stream: Option<u16>,
     pub(crate) fate: Fate,
     pub(crate) asks: Asks,
+    /// It may hold the answer to a path challenge.
+    pub(crate) may_answer: bool,
 }
 
 /// What a relay may do with it.

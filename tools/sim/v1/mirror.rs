@@ -53,6 +53,10 @@ pub(crate) struct Seat {
     /// It joined in this cycle, or came back from silence.
     pub(crate) joined: bool,
     pub(crate) left: bool,
+    /// It receives at its address: possibly, and for certain. What proves it is a WELCOME that went there,
+    /// or the answer to a challenge that did.
+    perhaps_proven: bool,
+    surely_proven: bool,
     /// The subscription it has stated, for certain.
     asked: Option<WishId>,
     /// Those it may have stated instead.
@@ -67,8 +71,9 @@ pub(crate) struct Seat {
 /// The connections of one who was welcomed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Standing {
-    /// The last WELCOME.
+    /// The last WELCOME, and where it went.
     welcome: Line,
+    welcomed_at: Option<ClientAddr>,
     half_open: Option<(Line, Instant)>,
     live: Option<Line>,
     ending: Option<(Line, Instant)>,
@@ -112,13 +117,16 @@ impl Mirror {
             place.is_some_and(|(held, until)| held == line && now < until)
         };
         let activates = holds(standing.half_open);
+        let proves = activates && standing.welcomed_at == Some(from);
         if activates {
             standing.ending = standing.live.map(|live| (live, now + ENDING));
             standing.live = Some(line);
             standing.half_open = None;
             standing.generation += 1;
             standing.sending[parity] = Some(standing.generation);
-            self.proven.insert(from);
+            if proves {
+                self.proven.insert(from);
+            }
             self.granted.entry(name).or_default().push(line);
         }
         let genuine = standing.live == Some(line) || holds(standing.ending);
@@ -129,8 +137,16 @@ impl Mirror {
         let in_order = !again && sealed.seq >= *newest;
         *newest = sealed.seq.max(*newest);
         if let Some(seat) = self.rooms.get_mut(&name.0).and_then(|room| room.get_mut(&name.1)) {
-            let sure = in_order && alone;
-            seat.hear(sealed, again, sure, sure && !ledger.is_limited(line), now);
+            if proves && seat.addrs.contains(&from) {
+                (seat.perhaps_proven, seat.surely_proven) = (true, true);
+            }
+            let sure = in_order && alone && !ledger.is_limited(line) && sealed.fate == Fate::Good;
+            if sealed.may_answer && seat.addrs.contains(&from) {
+                // What comes from elsewhere and answers is a move, of which the shard tells.
+                seat.perhaps_proven = true;
+                self.proven.insert(from);
+            }
+            seat.hear(sealed, from, again, sure, now);
         }
         Hearing { genuine, activates, again }
     }
@@ -140,10 +156,14 @@ impl Mirror {
         match *notice {
             Notice::SessionOpened { .. } | Notice::SessionEnded { .. } => {}
             Notice::Joined { session, node, addr } => {
+                let standing = self.standings.get(&(session, node));
+                let proven = standing.is_some_and(|them| them.welcomed_at == Some(addr));
                 let seat = Seat {
                     addrs: vec![addr],
                     joined: true,
                     left: false,
+                    perhaps_proven: proven,
+                    surely_proven: proven,
                     asked: None,
                     perhaps: Vec::new(),
                     lately: Vec::new(),
@@ -156,6 +176,8 @@ impl Mirror {
                 self.proven.insert(addr);
                 if let Some(seat) = self.seat_mut(session, node) {
                     seat.addrs.push(addr);
+                    (seat.perhaps_proven, seat.surely_proven) = (true, true);
+                    (seat.heard, seat.surely_heard) = (now, now);
                 }
             }
             Notice::Left { session, node, .. } => {
@@ -170,19 +192,27 @@ impl Mirror {
     }
 
     /// Of those who joined in this cycle: what the frame that let them in asked for.
-    pub(crate) fn catch_up(&mut self, sealed: &Sealed, alone: bool, ledger: &Ledger, now: Instant) {
-        let read = alone && !ledger.is_limited(sealed.line);
+    pub(crate) fn catch_up(
+        &mut self,
+        sealed: &Sealed,
+        from: ClientAddr,
+        alone: bool,
+        ledger: &Ledger,
+        now: Instant,
+    ) {
+        let sure = alone && !ledger.is_limited(sealed.line) && sealed.fate == Fate::Good;
         let seat = self.seat_mut(sealed.session, sealed.node);
         if let Some(seat) = seat.filter(|seat| seat.joined) {
-            seat.hear(sealed, false, true, read, now);
+            seat.hear(sealed, from, false, sure, now);
         }
     }
 
     /// A WELCOME leaves: another half-open connection, and one that is ending, make room.
-    pub(crate) fn welcome(&mut self, name: Name, welcome: Line, now: Instant) {
+    pub(crate) fn welcome(&mut self, name: Name, to: ClientAddr, welcome: Line, now: Instant) {
         let standing = self.standings.entry(name).or_default();
         if standing.welcome != welcome {
             standing.welcome = welcome;
+            standing.welcomed_at = Some(to);
             standing.half_open = Some((welcome, now + HALF_OPEN));
             standing.ending = None;
         }
@@ -208,11 +238,6 @@ impl Mirror {
 
     fn seat_mut(&mut self, session: SessionId, node: NodeId) -> Option<&mut Seat> {
         self.rooms.get_mut(&session)?.get_mut(&node)
-    }
-
-    /// How many members there are.
-    pub(crate) fn members(&self) -> usize {
-        self.rooms.values().map(BTreeMap::len).sum()
     }
 
     /// The last second of the token that a participant is in by.
@@ -257,9 +282,11 @@ impl Mirror {
         };
         let doubts = || seat.perhaps.iter().chain(&seat.lately);
         let may = some
+            && seat.perhaps_proven
             && now < seat.heard + STALE + LATE
             && seat.asked.iter().chain(doubts()).any(covers);
         let must = all
+            && seat.surely_proven
             && !seat.left
             && !seat.joined
             && seat.addrs.len() == 1
@@ -271,20 +298,21 @@ impl Mirror {
 }
 
 impl Seat {
-    /// A genuine frame of this member: `sure` when the shard cannot have refused to hear it, and `read`
-    /// when it cannot have refused to read it.
-    fn hear(&mut self, sealed: &Sealed, again: bool, sure: bool, read: bool, now: Instant) {
-        if !again {
+    /// A genuine frame of this member: `sure` when the shard cannot have refused to take it in. Silence is
+    /// counted at home.
+    fn hear(&mut self, sealed: &Sealed, from: ClientAddr, again: bool, sure: bool, now: Instant) {
+        let home = self.addrs.contains(&from);
+        if !again && home {
             self.heard = now;
         }
-        if sure {
+        if sure && home && self.addrs.len() == 1 && self.surely_proven {
             // Who comes back from silence may have missed what came earlier in this cycle.
             self.joined |= now.since(self.surely_heard) >= STALE;
             self.surely_heard = now;
         }
         match sealed.asks {
             Asks::Nothing => {}
-            Asks::Surely(wish) if read => {
+            Asks::Surely(wish) if sure => {
                 self.lately.extend(self.asked.replace(wish));
                 self.lately.append(&mut self.perhaps);
             }

@@ -95,7 +95,7 @@ impl Books {
     /// How many WELCOMEs of this cycle had left before.
     fn again(&mut self, step: &Step<'_>) -> u64 {
         let mut again = 0;
-        for (_, welcome) in step.welcomes() {
+        for (.., welcome) in step.welcomes() {
             again += u64::from(!self.offered.insert(welcome));
         }
         again
