@@ -63,6 +63,8 @@ pub(crate) struct Seat {
     perhaps: Vec<WishId>,
     /// The same, for this cycle only.
     lately: Vec<WishId>,
+    /// It has stated its first subscription in this cycle.
+    begun: bool,
     /// When it was last heard: at the latest, and at least.
     pub(crate) heard: Instant,
     surely_heard: Instant,
@@ -167,6 +169,7 @@ impl Mirror {
                     asked: None,
                     perhaps: Vec::new(),
                     lately: Vec::new(),
+                    begun: false,
                     heard: now,
                     surely_heard: now,
                 };
@@ -289,6 +292,7 @@ impl Mirror {
             && seat.surely_proven
             && !seat.left
             && !seat.joined
+            && !seat.begun
             && seat.addrs.len() == 1
             && now.since(seat.surely_heard) < STALE
             && seat.asked.is_some_and(|wish| covers(&wish))
@@ -313,6 +317,7 @@ impl Seat {
         match sealed.asks {
             Asks::Nothing => {}
             Asks::Surely(wish) if sure => {
+                self.begun |= self.asked.is_none();
                 self.lately.extend(self.asked.replace(wish));
                 self.lately.append(&mut self.perhaps);
             }
@@ -326,7 +331,7 @@ impl Seat {
 
     fn settle(&mut self) {
         self.lately.clear();
-        self.joined = false;
+        (self.joined, self.begun) = (false, false);
         let last = self.addrs.len() - 1;
         self.addrs.drain(..last);
     }
