@@ -88,6 +88,17 @@ pub struct Refusal {
     pub bytes: u32,
 }
 
+/// Why the kernel did not take a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Our own egress is full.
+    Busy,
+    /// There is no way there, or not like this.
+    Failed,
+    /// It would have had to be cut, and the device it leaves by cannot.
+    Uncut,
+}
+
 impl Default for Counters {
     fn default() -> Self {
         Self::ZERO

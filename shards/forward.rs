@@ -9,8 +9,10 @@
 //!   Validation   classify ─▶ Header::check_v0 ─▶ seat_of            refusals: Verdict
 //!   Processing   learn, when the seat is not known
 //!   State        seen = now
-//!   Propagation  fan_out ─▶ Io::send
+//!   Propagation  fan_out ─▶ a run of neighbours ─▶ flush: Io::send
 //! ```
+//! A sender's burst leaves as it came: frames that lie side by side and go to the same receivers are sent
+//! to each of them at once ([`Run`]), at the latest at the end of their train.
 //! Measured by `benches/forward.rs`; kept off the heap by `tests/no_alloc.rs`.
 
 use elara_core::limits::V0_FRAME_MIN;
@@ -22,9 +24,10 @@ use elara_core::{Cidr, ClientAddr, NodeId, SessionId};
 use crate::command::Notice;
 use crate::counters::Counters;
 use crate::io::{Io, Slice, Train};
+use crate::run::Run;
 use crate::sessions::{Seat, Sessions};
 use crate::steer;
-use crate::v1::{Known, V1};
+use crate::v1::{Known, Passing, V1};
 use crate::verdict::Verdict;
 
 /// For whom wire v0 is open.
@@ -107,6 +110,28 @@ pub struct Forward<'a, I, T> {
     pub calendar: UnixMillis,
     /// Who is told when a table changes.
     pub tell: T,
+    /// Frames of this train that have their verdict and are about to leave.
+    pub(crate) leaving: Option<Leaving>,
+}
+
+/// Frames that are about to leave together.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaving {
+    pub(crate) run: Run,
+    pub(crate) sender: Sender,
+    /// What all of them got.
+    verdict: Verdict,
+    /// How many receivers there are at most.
+    audience: u64,
+}
+
+/// Who sent a run, and to whom it goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// A v0 participant, to everyone else in its session.
+    V0(Seat),
+    /// A v1 participant, to those who asked for this.
+    V1(Passing),
 }
 
 /// The participant the datagram before spoke for: a train comes from one source, mostly for one session.
@@ -125,7 +150,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         self.counters.trains += 1;
         let (mut familiar, mut known) = (None, None);
         for (done, slice) in train.datagrams().enumerate() {
-            if done > 0 && self.counters.copies >= wall {
+            let leaving = self.leaving.map_or(0, |it| it.run.frames() * it.audience);
+            if done > 0 && self.counters.copies + leaving >= wall {
+                self.flush();
                 return train.rest(done);
             }
             self.counters.datagrams += 1;
@@ -139,6 +166,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
                 self.counters.count(verdict);
             }
         }
+        self.flush();
         None
     }
 
@@ -202,6 +230,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         session: SessionId,
         node: NodeId,
     ) -> Result<Seat, Verdict> {
+        self.flush();
         let open =
             self.rules.v0.as_ref().is_some_and(|v0| v0.open.iter().any(|cidr| cidr.contains(from)));
         if !open {
@@ -228,15 +257,51 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     fn fan_out(&mut self, seat: Seat, slice: Slice) -> Verdict {
         let session = self.sessions.session_mut(seat);
         session.frames += 1;
-        let sender = seat.member as usize;
-        session.members[sender].seen = self.now;
-        let (before, after) = session.members.split_at(sender);
-        for member in before.iter().chain(&after[1..]) {
-            self.io.send(&member.addr, &[slice], 0, 0);
+        session.members[seat.member as usize].seen = self.now;
+        let audience = session.members.len() as u64 - 1;
+        if audience == 0 {
+            return Verdict::Alone;
         }
-        let copies = session.members.len() as u64 - 1;
-        self.counters.copies += copies;
-        if copies == 0 { Verdict::Alone } else { Verdict::Forwarded }
+        let sender = Sender::V0(seat);
+        self.follow(sender, slice).unwrap_or_else(|| {
+            self.lead(sender, slice, audience, Verdict::Forwarded);
+            Verdict::Forwarded
+        })
+    }
+
+    /// Lets a frame leave with those before it, if it is their neighbour and goes where they go; answers
+    /// their verdict then.
+    #[inline]
+    pub(crate) fn follow(&mut self, sender: Sender, slice: Slice) -> Option<Verdict> {
+        let leaving = self.leaving.as_mut().filter(|leaving| leaving.sender == sender)?;
+        leaving.run.extend(slice).then_some(leaving.verdict)
+    }
+
+    /// A frame that may be followed by others.
+    #[inline]
+    pub(crate) fn lead(&mut self, sender: Sender, slice: Slice, audience: u64, verdict: Verdict) {
+        self.flush();
+        self.leaving = Some(Leaving { run: Run::of(slice), sender, verdict, audience });
+    }
+
+    /// Sends what is about to leave. To be called before anything changes who is a receiver.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        let Some(leaving) = self.leaving.take() else { return };
+        match leaving.sender {
+            Sender::V0(seat) => self.send_v0(&leaving.run, seat),
+            Sender::V1(passing) => self.send_v1(&leaving.run, &passing),
+        }
+    }
+
+    #[inline]
+    fn send_v0(&mut self, run: &Run, seat: Seat) {
+        let members = &self.sessions.session_mut(seat).members;
+        let (before, after) = members.split_at(seat.member as usize);
+        for member in before.iter().chain(&after[1..]) {
+            self.io.send(&member.addr, &[run.slice()], run.segment(), 0);
+        }
+        self.counters.copies += run.frames() * (members.len() as u64 - 1);
     }
 }
 

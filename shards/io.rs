@@ -213,6 +213,17 @@ pub trait Io {
     fn starved(&self) -> u64;
 }
 
+/// The datagrams that `slices` are when they are cut every `segment` bytes.
+fn pieces(slices: &[Slice], segment: u16) -> impl Iterator<Item = Slice> {
+    slices.iter().flat_map(move |whole| {
+        (0..whole.len.div_ceil(segment)).map(move |index| {
+            let offset = index * segment;
+            let len = segment.min(whole.len - offset);
+            Slice { len, start: whole.start + u32::from(offset), ..*whole }
+        })
+    })
+}
+
 /// Whether a receive error says that the socket itself is no good. Others tell of an earlier send of ours
 /// or of a moment without memory, and pass.
 fn is_lasting(error: &io::Error) -> bool {
@@ -263,6 +274,13 @@ mod tests {
         assert_eq!(whole.rest(3), None);
         assert_eq!(train(120, 0).rest(1), None);
         assert_eq!(train(0, 0).rest(1), None);
+    }
+
+    #[test]
+    fn who_cannot_have_it_cut_sends_piece_by_piece() {
+        let slice = |start, len| Slice { buffer: 3, len, start };
+        let cut: Vec<Slice> = pieces(&[slice(0, 20), slice(50, 15)], 10).collect();
+        assert_eq!(cut, [slice(0, 10), slice(10, 10), slice(50, 10), slice(60, 5)]);
     }
 
     #[test]

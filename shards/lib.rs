@@ -28,6 +28,7 @@ pub mod forward;
 pub mod io;
 mod keyed;
 pub mod mailbox;
+mod run;
 pub mod sessions;
 pub mod shard;
 pub mod socket;

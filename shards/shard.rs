@@ -204,6 +204,7 @@ impl<I: Io> Shard<I> {
             now: self.now,
             calendar: UnixMillis(read.0 + self.now.since(at).as_nanos() / 1_000_000),
             tell: |notice| gazette.tell(notice),
+            leaving: None,
         }
     }
 

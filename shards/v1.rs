@@ -56,7 +56,7 @@ use participant::Participant;
 use room::Room;
 use slab::Slab;
 
-pub(crate) use ingress::Known;
+pub(crate) use ingress::{Known, Passing};
 
 /// Everything a shard knows of wire v1.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The accounts of a back end's sends: what was queued, and what came back refused.
 
 use super::refusals::Refusals;
-use crate::counters::{Egress, Refusal};
+use crate::counters::{Egress, Reason, Refusal};
 
 /// Whatever was queued and not refused has been sent. Holds between cycles; a refusal is booked when the
 /// kernel tells.
@@ -11,12 +11,14 @@ pub(super) struct Ledger {
     bytes: u64,
     busy: u64,
     failed: u64,
+    /// Some device has refused to cut.
+    uncut: bool,
     refusals: Refusals,
 }
 
 impl Ledger {
     pub(super) fn new() -> Self {
-        Self { queued: 0, bytes: 0, busy: 0, failed: 0, refusals: Refusals::new() }
+        Self { queued: 0, bytes: 0, busy: 0, failed: 0, uncut: false, refusals: Refusals::new() }
     }
 
     /// Books a send as sent, until it is refused.
@@ -26,14 +28,21 @@ impl Ledger {
         self.bytes += send.bytes as u64;
     }
 
-    pub(super) fn refuse(&mut self, send: Refusal, busy: bool) {
+    pub(super) fn refuse(&mut self, send: Refusal, why: Reason) {
         self.bytes = self.bytes.saturating_sub(u64::from(send.bytes));
-        if busy {
-            self.busy += u64::from(send.datagrams);
-        } else {
-            self.failed += u64::from(send.datagrams);
+        match why {
+            Reason::Busy => self.busy += u64::from(send.datagrams),
+            Reason::Failed | Reason::Uncut => self.failed += u64::from(send.datagrams),
         }
+        self.uncut |= why == Reason::Uncut && send.datagrams > 1;
         self.refusals.push(send);
+    }
+
+    /// Whether the kernel can be asked to cut. Once a device could not, the back end cuts itself: one send
+    /// for each datagram, which costs more and arrives.
+    #[inline]
+    pub(super) const fn cuts(&self) -> bool {
+        !self.uncut
     }
 
     /// The next refusal that is somebody's.
@@ -63,4 +72,21 @@ pub(super) const fn weigh(bytes: usize, segment: u16, tag: u32) -> Refusal {
         _ => bytes.div_ceil(segment as usize),
     };
     Refusal { tag, datagrams: datagrams as u32, bytes: bytes as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_device_that_cannot_cut_is_enough() {
+        let mut ledger = Ledger::new();
+        for (datagrams, why) in [(1, Reason::Uncut), (9, Reason::Busy), (9, Reason::Failed)] {
+            ledger.refuse(Refusal { tag: 0, datagrams, bytes: 9 }, why);
+            assert!(ledger.cuts(), "{why:?}");
+        }
+        ledger.refuse(Refusal { tag: 0, datagrams: 2, bytes: 9 }, Reason::Uncut);
+        assert!(!ledger.cuts());
+        assert_eq!((ledger.egress().busy, ledger.egress().failed), (9, 12));
+    }
 }

@@ -13,8 +13,8 @@ use elara_core::time::{Instant, Span, UnixMillis};
 
 use super::arena::Arena;
 use super::ledger::{Ledger, weigh};
-use super::{Io, Refusal, Slice, Train, Wait, is_lasting};
-use crate::counters::Egress;
+use super::{Io, Refusal, Slice, Train, Wait, is_lasting, pieces};
+use crate::counters::{Egress, Reason};
 use crate::sys::cpu;
 use crate::sys::message::Family;
 use crate::sys::mmsg::{RecvBatch, SendBatch};
@@ -117,8 +117,8 @@ impl Syscall {
             let pushed = sending.push(Some(&queued.to), bytes, queued.segment);
             assert!(pushed, "a batch has room for a whole queue");
         }
-        sending.flush_telling(self.socket.as_fd(), |message, busy| {
-            self.ledger.refuse(self.queued[message].send, busy);
+        sending.flush_telling(self.socket.as_fd(), |message, why| {
+            self.ledger.refuse(self.queued[message].send, why);
         });
         self.queued.clear();
         self.slices.clear();
@@ -224,10 +224,14 @@ impl Io for Syscall {
 
     #[inline]
     fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        if segment > 0 && !self.ledger.cuts() {
+            pieces(slices, segment).for_each(|piece| self.send(to, &[piece], 0, tag));
+            return;
+        }
         let send = weigh(slices.iter().map(Slice::len).sum(), segment, tag);
         self.ledger.queue(&send);
         if slices.len().max(send.datagrams as usize) > SEGMENTS_MAX {
-            self.ledger.refuse(send, false);
+            self.ledger.refuse(send, Reason::Failed);
             return;
         }
         self.make_room(slices.len());

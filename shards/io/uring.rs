@@ -14,8 +14,8 @@ use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE, V1_FRAME_MAX
 use elara_core::time::{Instant, UnixMillis};
 
 use super::ledger::{Ledger, weigh};
-use super::{Io, Refusal, Slice, Train, Wait, is_lasting};
-use crate::counters::Egress;
+use super::{Io, Refusal, Slice, Train, Wait, is_lasting, pieces};
+use crate::counters::{Egress, Reason};
 use crate::sys::cpu;
 use crate::sys::message::Family;
 use crate::sys::ring::{Completion, Ring};
@@ -136,7 +136,7 @@ impl Io for Uring {
                     self.broken = error.map(io::Error::from_raw_os_error).filter(is_lasting);
                 }
                 Some(Completion::Woken) => {}
-                Some(Completion::Refused { send, busy }) => self.ledger.refuse(send, busy),
+                Some(Completion::Refused { send, why }) => self.ledger.refuse(send, why),
                 None => {
                     if !self.ring.has_more() {
                         return None;
@@ -164,12 +164,16 @@ impl Io for Uring {
 
     #[inline]
     fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        if segment > 0 && !self.ledger.cuts() {
+            pieces(slices, segment).for_each(|piece| self.send(to, &[piece], 0, tag));
+            return;
+        }
         let send = weigh(slices.iter().map(Slice::len).sum(), segment, tag);
         self.ledger.queue(&send);
         let parts = slices.iter().map(|slice| (slice.buffer, slice.start, slice.len));
         let possible = slices.len().max(send.datagrams as usize) <= SEGMENTS_MAX;
         if !possible || !self.ring.send(to, parts, segment, tag) {
-            self.ledger.refuse(send, possible);
+            self.ledger.refuse(send, if possible { Reason::Busy } else { Reason::Failed });
         }
     }
 
@@ -179,7 +183,7 @@ impl Io for Uring {
         let send = weigh(bytes.len(), 0, tag);
         self.ledger.queue(&send);
         if !self.ring.send_bytes(to, bytes, tag) {
-            self.ledger.refuse(send, true);
+            self.ledger.refuse(send, Reason::Busy);
         }
     }
 

@@ -10,7 +10,7 @@ use std::ptr;
 use elara_core::ClientAddr;
 
 use super::message::{Control, Family, RawAddr, gro_segment};
-use crate::counters::Egress;
+use crate::counters::{Egress, Reason};
 
 /// Buffers for received messages, filled by [`RecvBatch::receive`].
 pub struct RecvBatch {
@@ -243,11 +243,11 @@ impl<'bytes> Sending<'_, 'bytes> {
     }
 
     /// [`Sending::flush`], which also tells which messages were refused: the how many-th of the batch,
-    /// and whether because our own egress is full.
+    /// and why.
     pub fn flush_telling(
         self,
         socket: BorrowedFd<'_>,
-        mut refused: impl FnMut(usize, bool),
+        mut refused: impl FnMut(usize, Reason),
     ) -> Egress {
         let mut egress = Egress::default();
         let mut at = 0;
@@ -275,21 +275,26 @@ impl<'bytes> Sending<'_, 'bytes> {
             if error.kind() == io::ErrorKind::Interrupted {
                 continue;
             }
-            let busy = is_busy(&error);
-            *match busy {
-                true => &mut egress.busy,
-                false => &mut egress.failed,
+            let why = reason(&error);
+            *match why {
+                Reason::Busy => &mut egress.busy,
+                Reason::Failed | Reason::Uncut => &mut egress.failed,
             } += u64::from(self.batch.weights[at].0);
-            refused(at, busy);
+            refused(at, why);
             at += 1;
         }
         egress
     }
 }
 
-/// Whether an error says that our own egress is full, not that the receiver cannot be reached.
-pub(super) fn is_busy(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM))
+/// What an error of a send says.
+pub(super) fn reason(error: &io::Error) -> Reason {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => Reason::Busy,
+        // udp_send_skb: UDP_SEGMENT wants a device that computes checksums.
+        Some(libc::EIO) => Reason::Uncut,
+        _ => Reason::Failed,
+    }
 }
 
 const fn empty_header() -> libc::mmsghdr {
@@ -362,9 +367,17 @@ mod tests {
         assert!(sending.push(Some(&to), [&b"hello"[..]], 0));
         assert!(sending.push(Some(&to), [&too_long[..]], 0));
         let mut refused = Vec::new();
-        let egress = sending.flush_telling(alice.as_fd(), |at, busy| refused.push((at, busy)));
+        let egress = sending.flush_telling(alice.as_fd(), |at, why| refused.push((at, why)));
         assert_eq!((egress.sent, egress.failed), (1, 2));
-        assert_eq!(refused, [(0, false), (2, false)]);
+        assert_eq!(refused, [(0, Reason::Failed), (2, Reason::Failed)]);
+    }
+
+    #[test]
+    fn an_error_says_whose_fault_it_is() {
+        let of = |errno| reason(&io::Error::from_raw_os_error(errno));
+        assert_eq!([libc::EAGAIN, libc::ENOBUFS, libc::ENOMEM].map(of), [Reason::Busy; 3]);
+        assert_eq!([libc::ENETUNREACH, libc::EMSGSIZE, libc::EINVAL].map(of), [Reason::Failed; 3]);
+        assert_eq!(of(libc::EIO), Reason::Uncut);
     }
 
     #[test]

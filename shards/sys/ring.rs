@@ -20,9 +20,9 @@ use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::message::{Control, Family, RawAddr};
-use super::mmsg::is_busy;
+use super::mmsg::reason;
 use super::wait::Bell;
-use crate::counters::Refusal;
+use crate::counters::{Reason, Refusal};
 use label::Label;
 use pool::{BUFFER_GROUP, Pool};
 use sends::Sends;
@@ -60,12 +60,12 @@ pub enum Completion {
     },
     /// The bell has rung.
     Woken,
-    /// A send was refused; `busy` when our own egress is full.
+    /// A send was refused.
     Refused {
         /// What it carried, and its tag.
         send: Refusal,
-        /// EAGAIN or the like, not an unreachable receiver.
-        busy: bool,
+        /// Why.
+        why: Reason,
     },
 }
 
@@ -336,7 +336,7 @@ impl Ring {
             }
             Label::Send(send) => Some(Completion::Refused {
                 send,
-                busy: is_busy(&io::Error::from_raw_os_error(-result)),
+                why: reason(&io::Error::from_raw_os_error(-result)),
             }),
         }
     }

@@ -26,7 +26,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let (to, tag) = (member.addr, member.tag());
         let Some(len) = self.send_control(number, &to, tag, messages) else { return };
         if let Some(room) = self.v1.rooms.get_mut(place.room) {
-            room.members[place.member as usize].count(len);
+            room.members[place.member as usize].count(1, len);
         }
     }
 

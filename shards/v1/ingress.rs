@@ -20,10 +20,15 @@ use elara_core::wire::v1::header::CLASS_HANDSHAKE;
 use elara_core::wire::v1::{Bundle, Fault, Frame, Kind};
 use elara_core::{ClientAddr, NodeId, SessionId};
 
+use super::V1;
+use super::participant::Participant;
 use super::rates::Allowance;
+use super::room::Member;
+use super::slab::Slab;
 use crate::command::Notice;
-use crate::forward::Forward;
+use crate::forward::{Forward, Sender};
 use crate::io::{Io, Slice};
+use crate::run::Run;
 use crate::steer;
 use crate::verdict::Verdict;
 
@@ -51,13 +56,13 @@ impl Origin {
     }
 }
 
-/// What the fan-out looks at.
-struct Passing {
+/// Who sent a frame, and what decides who gets it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Passing {
+    number: u32,
+    node: NodeId,
     class: Class,
     stream: Option<u16>,
-    node: NodeId,
-    /// The last eight bytes, which go into the digest of Core frames.
-    tail: u64,
 }
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
@@ -163,12 +168,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             Ok(arrival) => arrival,
             Err(why) => return self.refuse_frame(why, origin, slice),
         };
-        let passing = Passing {
-            class,
-            stream: frame.tlvs.stream.map(|stream| stream.stream.get()),
-            node: them.node,
-            tail: tail(bytes),
-        };
+        let stream = frame.tlvs.stream.map(|stream| stream.stream.get());
+        let passing = Passing { number, node: them.node, class, stream };
         let inst = frame.tlvs.state.map(|state| state.inst);
         let multipath = frame.header.flags & flags::MULTIPATH != 0;
         self.counters.frames += 1;
@@ -192,48 +193,62 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             return Verdict::OverRate;
         }
         self.locate(number, origin, &arrival, multipath);
-        self.fan_out_v1(number, slice, &passing)
+        self.fan_out_v1(slice, passing)
     }
 
     /// The bytes that came, to everyone in the session who asked for them.
     #[inline]
-    fn fan_out_v1(&mut self, number: u32, slice: Slice, passing: &Passing) -> Verdict {
+    fn fan_out_v1(&mut self, slice: Slice, passing: Passing) -> Verdict {
         let v1 = &mut *self.v1;
-        let Some(place) = v1.participants.get(number).and_then(|them| them.place) else {
+        let Some(place) = v1.participants.get(passing.number).and_then(|them| them.place) else {
             return Verdict::UnknownParticipant;
         };
         let Some(room) = v1.rooms.get_mut(place.room) else { return Verdict::UnknownParticipant };
         room.frames += 1;
-        let (before, after) = room.members.split_at_mut(place.member as usize);
-        let bit = 1 << passing.class as u8;
-        let core = passing.class == Class::Core;
-        let mut copies = 0;
-        for member in before.iter_mut().chain(&mut after[1..]) {
-            let wanted = member.classes & bit != 0
-                || member.picky
-                    && v1.participants.get(member.participant).is_some_and(|them| {
-                        them.wants(passing.node, passing.stream, passing.class as u8)
-                    });
-            if !wanted {
-                continue;
-            }
-            self.io.send(&member.addr, &[slice], 0, member.tag());
-            member.count(slice.len());
-            member.fresh = true;
-            if core {
-                member.core_digest = member.core_digest.wrapping_add(passing.tail);
-            }
-            copies += 1;
+        let sender = Sender::V1(passing);
+        if let Some(verdict) = self.follow(sender, slice) {
+            return verdict;
         }
-        self.counters.copies += copies;
-        if copies == 0 {
+        let v1 = &*self.v1;
+        let Some(room) = v1.rooms.get(place.room) else { return Verdict::UnknownParticipant };
+        let (before, after) = room.members.split_at(place.member as usize);
+        let mut others = before.iter().chain(&after[1..]);
+        if !others.any(|member| v1.is_wanted(member, &passing)) {
             return if room.members.len() == 1 { Verdict::Alone } else { Verdict::Unwanted };
         }
-        if room.marks_due.is_none() {
+        let audience = room.members.len() as u64 - 1;
+        self.lead(sender, slice, audience, Verdict::Forwarded);
+        Verdict::Forwarded
+    }
+
+    /// Sends a run to everyone who asked for it.
+    #[inline]
+    pub(crate) fn send_v1(&mut self, run: &Run, passing: &Passing) {
+        let v1 = &mut *self.v1;
+        let place = v1.participants.get(passing.number).and_then(|them| them.place);
+        let Some(place) = place else { return };
+        let Some(room) = v1.rooms.get_mut(place.room) else { return };
+        let digest = match passing.class {
+            Class::Core => digest(self.io.bytes(run.slice()), run.segment()),
+            _ => 0,
+        };
+        let (before, after) = room.members.split_at_mut(place.member as usize);
+        let mut copies = 0;
+        for member in before.iter_mut().chain(&mut after[1..]) {
+            if !is_wanted(&v1.participants, member, passing) {
+                continue;
+            }
+            self.io.send(&member.addr, &[run.slice()], run.segment(), member.tag());
+            member.count(run.frames(), run.slice().len());
+            member.fresh = true;
+            member.core_digest = member.core_digest.wrapping_add(digest);
+            copies += run.frames();
+        }
+        self.counters.copies += copies;
+        if room.marks_due.is_none() && copies > 0 {
             room.marks_due = Some(self.now + MARK_EVERY);
             v1.arm_chores(place.room, self.now);
         }
-        Verdict::Forwarded
     }
 
     /// A frame has verified: its sender is there. A verdict when it cannot enter.
@@ -283,11 +298,28 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     }
 }
 
-/// The last eight bytes of a frame, which are half of its tag.
+impl V1 {
+    fn is_wanted(&self, member: &Member, passing: &Passing) -> bool {
+        is_wanted(&self.participants, member, passing)
+    }
+}
+
+/// Whether a member asked for what passes.
 #[inline]
-fn tail(frame: &[u8]) -> u64 {
+fn is_wanted(participants: &Slab<Participant>, member: &Member, passing: &Passing) -> bool {
+    member.classes & 1 << passing.class as u8 != 0
+        || member.picky
+            && participants
+                .get(member.participant)
+                .is_some_and(|them| them.wants(passing.node, passing.stream, passing.class as u8))
+}
+
+/// The wrapping sum of the last eight bytes of each frame, which are half of its tag.
+fn digest(frames: &[u8], segment: u16) -> u64 {
     const { assert!(TAG_LEN >= 8 && V1_FRAME_MAX > TAG_LEN) };
-    frame.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail))
+    let len = if segment == 0 { frames.len() } else { usize::from(segment) };
+    let tails = frames.chunks(len.max(1)).filter_map(|frame| frame.last_chunk());
+    tails.fold(0, |sum, tail| sum.wrapping_add(u64::from_le_bytes(*tail)))
 }
 
 pub(super) const fn refusal(fault: Fault) -> Verdict {

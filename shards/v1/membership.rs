@@ -28,6 +28,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// receives there (`docs/adr/0030`). A verdict when it may not stay.
     #[cold]
     pub(super) fn activate(&mut self, number: u32, from: &ClientAddr) -> Option<Verdict> {
+        self.flush();
         let now = self.now;
         let v1 = &mut *self.v1;
         let them = v1.participants.get_mut(number)?;
@@ -133,6 +134,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// Someone who was silent is heard at home again.
     #[cold]
     fn revive(&mut self, number: u32) {
+        self.flush();
         let Some(them) = self.v1.participants.get_mut(number) else { return };
         them.stale = false;
         let sends = them.may_send();

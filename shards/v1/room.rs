@@ -88,10 +88,10 @@ impl Member {
         self.participant + 1
     }
 
-    /// One more datagram is on its way to it.
+    /// More datagrams are on their way to it.
     #[inline]
-    pub(super) const fn count(&mut self, bytes: usize) {
-        self.sent += 1;
+    pub(super) const fn count(&mut self, datagrams: u64, bytes: usize) {
+        self.sent += datagrams;
         self.bytes += bytes as u64;
     }
 }
