@@ -62,6 +62,8 @@ faults! {
     Forged = "frames of members with garbage for a tag",
     HelloReplayed = "captured HELLOs from elsewhere",
     HelloFlooded = "HELLOs of floods",
+    Retried = "HELLOs that were asked for a cookie",
+    PutOff = "HELLOs that were told to come back later",
     Flawed = "HELLOs with a bad token or certificate",
     Thrown = "datagrams thrown at participants",
     Knocked = "HELLOs of insiders",

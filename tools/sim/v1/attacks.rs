@@ -8,6 +8,7 @@ use elara_core::time::Span;
 use elara_core::{ClientAddr, NodeId, SessionId};
 
 use super::club::{self, Flaw};
+use super::frames;
 use super::world::World;
 use crate::cast::Place;
 use crate::faults::Fault;
@@ -175,7 +176,10 @@ impl World<'_> {
         let mut keys = club::randomness(NodeId(self.random.next_u64()));
         let mut client = Client::new(membership);
         client.connect(self.now);
-        client.poll_hello(self.now, club::calendar(self.now), &mut keys).map(<[u8]>::to_vec)
+        let calendar = club::calendar(self.now);
+        let hello = client.poll_hello(self.now, calendar, &mut keys).map(<[u8]>::to_vec);
+        self.ledger.flawed.extend(hello.as_deref().and_then(frames::attempt_of));
+        hello
     }
 
     /// The same at participants, from what seems to be the relay's address: whatever was captured either

@@ -10,6 +10,7 @@ pub(crate) mod balance;
 pub(crate) mod bounds;
 pub(crate) mod completeness;
 pub(crate) mod delivery;
+pub(crate) mod doors;
 pub(crate) mod ending;
 pub(crate) mod healing;
 pub(crate) mod hidden;
@@ -102,7 +103,7 @@ pub(crate) struct Books {
 pub(crate) type Law = fn(&Step<'_>, &mut Books) -> Result<(), Broken>;
 
 /// The laws about one cycle, in the order that names a failure best.
-pub(crate) const LAWS: [(&str, Law); 11] = [
+pub(crate) const LAWS: [(&str, Law); 12] = [
     ("canary", hidden::check),
     ("identity", identity::check),
     ("once", once::check),
@@ -110,6 +111,7 @@ pub(crate) const LAWS: [(&str, Law); 11] = [
     ("completeness", completeness::check),
     ("nonces", nonces::check),
     ("answers", answers::check),
+    ("doors", doors::check),
     ("notices", notices::check),
     ("balance", balance::check),
     ("bounds", bounds::check),

@@ -44,6 +44,11 @@ pub(crate) fn seq_of(frame: &[u8]) -> u32 {
     frame.get(26..30).and_then(|seq| seq.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
+/// Which attempt a handshake frame belongs to.
+pub(crate) fn attempt_of(frame: &[u8]) -> Option<[u8; 8]> {
+    frame.get(30..38)?.try_into().ok()
+}
+
 /// Session and node: who speaks, or is spoken to.
 pub(crate) fn names_of(frame: &[u8]) -> Option<(u64, u64)> {
     let word = |at: usize| frame.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);

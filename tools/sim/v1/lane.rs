@@ -148,8 +148,9 @@ impl Lane {
             }
         }
         for (frame, from) in heard.iter().flat_map(Heard::pieces) {
-            if let (Some(sealed), true) = (frame.sealed, frame.hearing.activates) {
-                self.mirror.catch_up(sealed, from, frame.alone, ledger, now);
+            if let (Some(sealed), true) = (frame.sealed, frame.hearing.genuine) {
+                let sure = frame.alone && frame.hearing.activates;
+                self.mirror.catch_up(sealed, from, sure, ledger, now);
             }
         }
         let step = Step {

@@ -6,11 +6,11 @@
 //! book. Two laws are kept while writing: no two frames are sealed under one key and number
 //! (`nonces`), and nothing readable stands in what goes out (`canary`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use elara_core::crypto::{Claims, Permissions};
 use elara_core::wire::v1::control::Wish;
-use elara_core::{NodeId, SessionId};
+use elara_core::{ClientAddr, NodeId, SessionId};
 
 use super::canary::Canaries;
 use super::frames;
@@ -67,6 +67,10 @@ pub(crate) struct Ledger {
     lines: HashMap<Line, Claims>,
     wishes: Vec<Vec<Wish>>,
     pub(crate) canaries: Canaries,
+    /// Attempts of HELLOs that nobody may enter with.
+    pub(crate) flawed: HashSet<[u8; 8]>,
+    /// Where each participant has been, ever.
+    homes: HashSet<(SessionId, NodeId, ClientAddr)>,
     /// Who has said goodbye, ever.
     pub(crate) leaving: BTreeSet<(SessionId, NodeId)>,
     /// Whom someone with the right to has asked to send away, ever.
@@ -83,6 +87,8 @@ impl Ledger {
             lines: HashMap::new(),
             wishes: Vec::new(),
             canaries,
+            flawed: HashSet::new(),
+            homes: HashSet::new(),
             leaving: BTreeSet::new(),
             kicked: BTreeSet::new(),
             banned: BTreeSet::new(),
@@ -120,6 +126,16 @@ impl Ledger {
     /// The genuine frame with this digest.
     pub(crate) fn find(&self, digest: u64) -> Option<&Sealed> {
         self.frames.get(&digest)
+    }
+
+    /// A participant is at an address, and receives there.
+    pub(crate) fn settle_at(&mut self, session: SessionId, node: NodeId, addr: ClientAddr) {
+        self.homes.insert((session, node, addr));
+    }
+
+    /// Whether a participant has ever been there.
+    pub(crate) fn has_been_at(&self, session: SessionId, node: NodeId, addr: ClientAddr) -> bool {
+        self.homes.contains(&(session, node, addr))
     }
 
     /// A client was welcomed.

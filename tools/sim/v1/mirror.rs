@@ -143,7 +143,8 @@ impl Mirror {
                 (seat.perhaps_proven, seat.surely_proven) = (true, true);
             }
             let sure = in_order && alone && !ledger.is_limited(line) && sealed.fate == Fate::Good;
-            if sealed.may_answer && seat.addrs.contains(&from) {
+            let receives = ledger.has_been_at(sealed.session, sealed.node, from);
+            if sealed.may_answer && receives && seat.addrs.contains(&from) {
                 // What comes from elsewhere and answers is a move, of which the shard tells.
                 seat.perhaps_proven = true;
                 self.proven.insert(from);
@@ -194,16 +195,17 @@ impl Mirror {
         }
     }
 
-    /// Of those who joined in this cycle: what the frame that let them in asked for.
+    /// Of those who joined in this cycle: what they have said in it. `sure` of the frame that let them in,
+    /// when it came alone.
     pub(crate) fn catch_up(
         &mut self,
         sealed: &Sealed,
         from: ClientAddr,
-        alone: bool,
+        sure: bool,
         ledger: &Ledger,
         now: Instant,
     ) {
-        let sure = alone && !ledger.is_limited(sealed.line) && sealed.fate == Fate::Good;
+        let sure = sure && !ledger.is_limited(sealed.line) && sealed.fate == Fate::Good;
         let seat = self.seat_mut(sealed.session, sealed.node);
         if let Some(seat) = seat.filter(|seat| seat.joined) {
             seat.hear(sealed, from, false, sure, now);

@@ -18,7 +18,7 @@ use crate::cast::Place;
 use crate::network::Link;
 
 /// How large sessions are: most small.
-const SIZES: [u64; 6] = [1, 2, 3, 4, 5, 8];
+const SIZES: [u64; 8] = [1, 2, 3, 4, 5, 6, 8, 12];
 
 /// The world as it begins.
 pub(crate) struct Plan {

@@ -11,7 +11,7 @@ use elara_core::participant::Event as Told;
 use elara_core::random::{Random, Seeded};
 use elara_core::time::{Instant, Span};
 use elara_core::{ClientAddr, SessionId};
-use elara_shards::{Command, steer};
+use elara_shards::{Command, Verdict, steer};
 
 use super::checkers::delivery::{Delivery, Saying};
 use super::checkers::healing::{Healing, Well};
@@ -130,7 +130,13 @@ impl<'a> World<'a> {
         // Another story than the one wire v0 tells for the same seed.
         let mut random = Seeded::new(options.seed ^ 0x00E1_A2A1);
         let mut plan = Plan::new(&mut random, options.shards);
-        let ledger = plan.ledger();
+        let mut ledger = plan.ledger();
+        for them in &plan.cast {
+            ledger.settle_at(them.session, them.node, them.addr);
+        }
+        for them in &plan.insiders {
+            ledger.settle_at(them.session(), them.node(), them.addr);
+        }
         let now = plan.begin;
         let mut lanes = Vec::new();
         for index in 0..plan.shards {
@@ -474,6 +480,8 @@ impl<'a> World<'a> {
         if self.holders.get(&old) == Some(&Who::Honest(who)) {
             self.holders.remove(&old);
         }
+        let (session, node) = (self.plan.cast[who].session, self.plan.cast[who].node);
+        self.ledger.settle_at(session, node, addr);
         self.plan.cast[who].addr = addr;
         self.holders.insert(addr, Who::Honest(who));
     }
@@ -510,6 +518,8 @@ impl<'a> World<'a> {
         self.faults.add(Fault::Busy, counters.egress.busy);
         self.faults.add(Fault::Unreachable, counters.egress.failed);
         self.faults.add(Fault::Starved, counters.starved);
+        self.faults.add(Fault::Retried, counters.of(Verdict::HelloRetried));
+        self.faults.add(Fault::PutOff, counters.of(Verdict::HelloBusy));
         let memory = self.lanes[lane].memory();
         let (idle, truncated) = memory.mischief_done();
         self.faults.add(Fault::Idle, idle);

@@ -1,5 +1,5 @@
 //! Members come, move and go only for a reason: whoever joins or moves has just proven to be there, with
-//! a token that lets them in; whoever is gone has said so, was sent away by someone who may, was banned,
+//! a token that lets them in, and receives where it moves to; whoever is gone has said so, was sent away by someone who may, was banned,
 //! has a token that ran out, or was silent for ten minutes.
 
 use elara_core::limits::V1_SILENCE;
@@ -22,9 +22,13 @@ pub(crate) fn check(step: &Step<'_>, _: &mut Books) -> Result<(), Broken> {
         let sound = match *notice {
             Notice::SessionOpened { .. } | Notice::SessionEnded { .. } => true,
             Notice::Joined { session, node, addr } => {
-                heard(step, session, node, addr) && lets_in(step, session, node)
+                heard(step, session, node, addr)
+                    && lets_in(step, session, node)
+                    && !step.ledger.banned.contains(&(session, node))
             }
-            Notice::Moved { session, node, addr } => heard(step, session, node, addr),
+            Notice::Moved { session, node, addr } => {
+                heard(step, session, node, addr) && step.ledger.has_been_at(session, node, addr)
+            }
             Notice::Left { session, node, why } => may_leave(step, session, node, why),
         };
         if !sound {

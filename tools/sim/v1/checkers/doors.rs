@@ -1,0 +1,21 @@
+//! Nobody is welcomed who may not enter: no WELCOME answers a HELLO whose token or certificate is no good,
+//! or whose sender is banned.
+
+use super::{Books, Step};
+use crate::checkers::Broken;
+use crate::v1::frames::{self, Kind, handshake};
+
+/// # Errors
+/// The WELCOME that should not have left.
+pub(crate) fn check(step: &Step<'_>, _: &mut Books) -> Result<(), Broken> {
+    for left in step.sent.iter().filter(|left| left.kind == Kind::Handshake) {
+        if frames::profile_of(left.bytes) != handshake::WELCOME {
+            continue;
+        }
+        let attempt = frames::attempt_of(left.bytes);
+        if attempt.is_some_and(|attempt| step.ledger.flawed.contains(&attempt)) {
+            return Err(format!("somebody who may not enter is welcomed at {}", left.to));
+        }
+    }
+    Ok(())
+}
