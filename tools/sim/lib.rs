@@ -142,7 +142,10 @@ impl fmt::Display for Violation {
         }
         let at = self.at.as_nanos() as f64 / 1e9;
         writeln!(f, "Law `{}` broken at {at:.6} s: {}.", self.law, self.sentence)?;
-        write!(f, "cargo run --release -p elara-sim -- --seed {seed} --wire {wire} --seconds {seconds}")?;
+        write!(
+            f,
+            "cargo run --release -p elara-sim -- --seed {seed} --wire {wire} --seconds {seconds}"
+        )?;
         shards.map_or(Ok(()), |shards| write!(f, " --shards {shards}"))
     }
 }

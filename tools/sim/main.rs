@@ -36,7 +36,9 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let shards = arguments.shards.map(|shards| shards as usize);
-    let wires = Wire::ALL.into_iter().filter(|wire| arguments.wire.is_none_or(|only| only == wire.number()));
+    let wires = Wire::ALL
+        .into_iter()
+        .filter(|wire| arguments.wire.is_none_or(|only| only == wire.number()));
     let wires: Vec<Wire> = wires.collect();
     let options = |seed, wire| Options { seed, wire, seconds: arguments.seconds, shards };
     match (arguments.seed, &arguments.seeds) {
@@ -61,11 +63,7 @@ fn run_one(stories: impl Iterator<Item = Options>, trace: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run_many(
-    seeds: Range<u64>,
-    wires: &[Wire],
-    options: impl Fn(u64, Wire) -> Options,
-) -> ExitCode {
+fn run_many(seeds: Range<u64>, wires: &[Wire], options: impl Fn(u64, Wire) -> Options) -> ExitCode {
     let mut totals = Totals::default();
     for seed in seeds.clone() {
         for wire in wires {

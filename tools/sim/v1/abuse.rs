@@ -5,8 +5,8 @@ use elara_core::random::Random;
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::bundle::BundleHead;
 use elara_core::wire::v1::control::{
-    Control, Get, Kick, Leave, OwnStream, Ping, Report, Roster, RosterEntry, StreamsMine, Subscribe,
-    Wish, get, phase, reason,
+    Control, Get, Kick, Leave, OwnStream, Ping, Report, Roster, RosterEntry, StreamsMine,
+    Subscribe, Wish, get, phase, reason,
 };
 use elara_core::wire::v1::{State, Stream};
 use elara_core::{ClientAddr, StateId};
@@ -84,7 +84,8 @@ impl World<'_> {
     /// What a well-behaved member says first; one in ten asks for odd things, or says goodbye.
     fn greet(&mut self, who: usize) -> Result<(), Breach> {
         let odd = Wish { node: self.plan.cast[0].node.0.into(), classes: 0xFF, ..Wish::EVERYTHING };
-        let wishes = if self.random.chance(100_000) { vec![odd; 3] } else { vec![Wish::EVERYTHING] };
+        let wishes =
+            if self.random.chance(100_000) { vec![odd; 3] } else { vec![Wish::EVERYTHING] };
         let leaves = self.random.chance(50_000);
         let wish = self.ledger.wish(&wishes);
         let insider = &mut self.plan.insiders[who];
@@ -203,7 +204,8 @@ impl World<'_> {
         let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let session = self.plan.insiders[who].session();
         let mut out = [0; 1_232];
-        let bundle = BundleHead::join(&mut out, session, &slices).ok().map(|bundle| bundle.to_vec());
+        let bundle =
+            BundleHead::join(&mut out, session, &slices).ok().map(|bundle| bundle.to_vec());
         self.send_as(who, bundle);
         Ok(())
     }
@@ -308,7 +310,8 @@ impl World<'_> {
         if self.random.chance(500_000) {
             let gets = [get::ROSTER, get::STREAMS, get::STATE, 0xEE]
                 .map(|what| Get { what, arg: self.random.next_u64().into() });
-            let messages: Vec<Control<'_>> = gets.iter().cycle().take(40).map(Control::Get).collect();
+            let messages: Vec<Control<'_>> =
+                gets.iter().cycle().take(40).map(Control::Get).collect();
             return self.control_as(who, &messages, Asks::Nothing);
         }
         let mut text = vec![0; self.random.below(1_100) as usize];

@@ -246,11 +246,13 @@ impl Honest {
         let said = match self.habit {
             Habit::Listen => return false,
             Habit::Text => {
-                let state = State::register(StateId(self.node.0 ^ 1), u64::from(self.number), [0; 16]);
+                let state =
+                    State::register(StateId(self.node.0 ^ 1), u64::from(self.number), [0; 16]);
                 self.machine.send_event(&head, &state, content)
             }
             Habit::Voice | Habit::Video => {
-                let media = MediaHead { head, stream: STREAM, layer: 0, frame: self.number, bits: 0 };
+                let media =
+                    MediaHead { head, stream: STREAM, layer: 0, frame: self.number, bits: 0 };
                 self.machine.send_media(&media, content)
             }
         };

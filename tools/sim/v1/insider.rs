@@ -42,7 +42,12 @@ pub(crate) struct Insider {
 }
 
 impl Insider {
-    pub(crate) fn new(index: u32, membership: Membership, claims: Claims, addr: ClientAddr) -> Self {
+    pub(crate) fn new(
+        index: u32,
+        membership: Membership,
+        claims: Claims,
+        addr: ClientAddr,
+    ) -> Self {
         let node = membership.id.node_id();
         Self {
             index,
@@ -81,7 +86,12 @@ impl Insider {
     }
 
     /// A HELLO; a new one, or the last again.
-    pub(crate) fn hello(&mut self, new: bool, now: Instant, calendar: UnixMillis) -> Option<Vec<u8>> {
+    pub(crate) fn hello(
+        &mut self,
+        new: bool,
+        now: Instant,
+        calendar: UnixMillis,
+    ) -> Option<Vec<u8>> {
         if new {
             self.client.rest();
         }
@@ -149,8 +159,7 @@ impl Insider {
         ledger: &mut Ledger,
     ) -> Result<Option<Vec<u8>>, Breach> {
         let Some((link, ..)) = &self.link else { return Ok(None) };
-        let header =
-            Header::v1(link.suite as u8, self.session(), self.node(), Kind::Control);
+        let header = Header::v1(link.suite as u8, self.session(), self.node(), Kind::Control);
         let mut out = header.as_bytes().to_vec();
         out.extend_from_slice(text);
         out.resize(out.len() + 16, 0);

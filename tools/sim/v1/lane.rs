@@ -83,7 +83,13 @@ impl Lane {
     }
 
     /// The process is killed and started again: of all it knew it has its keys.
-    pub(crate) fn restart(&mut self, config: ShardConfig, capacity: Capacity, now: Instant, seed: u64) {
+    pub(crate) fn restart(
+        &mut self,
+        config: ShardConfig,
+        capacity: Capacity,
+        now: Instant,
+        seed: u64,
+    ) {
         let (token, begin) = (self.token, self.begin);
         *self = Self { token, begin, ..Self::new(config, capacity, seed, now) };
     }
@@ -269,12 +275,12 @@ impl<'a> Heard<'a> {
 
     /// Frame by frame, up to the first that proves nothing.
     fn read(&mut self, mirror: &mut Mirror, ledger: &'a Ledger, now: Instant) {
-        let alone = frames::split(self.bytes).next().is_some_and(|frame| frame.len() == self.bytes.len());
+        let alone =
+            frames::split(self.bytes).next().is_some_and(|frame| frame.len() == self.bytes.len());
         for (bytes, digest, sealed) in ledger.read(self.bytes) {
             let parity = frames::parity_of(bytes);
-            let hearing = sealed.map(|sealed| {
-                mirror.hear(digest, sealed, parity, alone, self.from, now, ledger)
-            });
+            let hearing = sealed
+                .map(|sealed| mirror.hear(digest, sealed, parity, alone, self.from, now, ledger));
             let hearing = hearing.unwrap_or_default();
             self.frames.push(checkers::Piece { bytes, digest, sealed, hearing, alone });
             if !hearing.genuine {

@@ -163,7 +163,13 @@ impl Ledger {
 
     /// WIRE 3.5: whether a subscription asks for frames of `class` from `node` on `stream`. What
     /// belongs to no stream goes to those who want all of them.
-    pub(crate) fn covers(&self, wish: WishId, node: NodeId, stream: Option<u16>, class: u8) -> bool {
+    pub(crate) fn covers(
+        &self,
+        wish: WishId,
+        node: NodeId,
+        stream: Option<u16>,
+        class: u8,
+    ) -> bool {
         let stream = stream.unwrap_or(0xFFFF);
         self.wishes[wish].iter().any(|wish| {
             let from = wish.node.get();

@@ -1,11 +1,11 @@
 //! What a seed decides of a world of wire v1 before anything happens.
 
+use elara_core::SessionId;
 use elara_core::crypto::{Permissions, Secret, Suite};
 use elara_core::participant::Participant;
 use elara_core::random::{Random, Seeded};
 use elara_core::time::{Instant, Span};
 use elara_core::wire::v1::control::Wish;
-use elara_core::SessionId;
 use elara_shards::io::memory::Capacity;
 use elara_shards::shard::ShardConfig;
 

@@ -140,8 +140,8 @@ impl World<'_> {
     pub(crate) fn verify(&mut self) -> Result<(), Breach> {
         let mut well = Vec::new();
         for them in &self.plan.cast {
-            let may = self.should_be_in(them)
-                && self.aspirants(them.session) <= self.plan.max_peers;
+            let may =
+                self.should_be_in(them) && self.aspirants(them.session) <= self.plan.max_peers;
             if !may {
                 continue;
             }

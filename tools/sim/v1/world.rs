@@ -36,19 +36,37 @@ const CAPTURED: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
     /// A parcel reaches the relay's machine.
-    Arrive { parcel: usize },
+    Arrive {
+        parcel: usize,
+    },
     /// A parcel reaches whoever it is addressed to.
-    Hand { parcel: usize, to: Who },
+    Hand {
+        parcel: usize,
+        to: Who,
+    },
     /// A shard gets the processor.
-    Wake { lane: usize, token: u32 },
+    Wake {
+        lane: usize,
+        token: u32,
+    },
     /// A participant's machine wants to be looked at.
-    Look { who: usize, token: u32 },
+    Look {
+        who: usize,
+        token: u32,
+    },
     /// A participant has its turn to speak.
-    Speak { who: usize, token: u32 },
+    Speak {
+        who: usize,
+        token: u32,
+    },
     /// A participant wants in, for the first time or again.
-    Come { who: usize },
+    Come {
+        who: usize,
+    },
     /// One that was asleep goes on where it stopped.
-    Rouse { who: usize },
+    Rouse {
+        who: usize,
+    },
     /// The next trouble of a storm.
     Trouble,
     /// The next thing an insider does.
@@ -465,7 +483,8 @@ impl<'a> World<'a> {
         if self.quiet {
             return;
         }
-        let session = self.plan.sessions[self.random.below(self.plan.sessions.len() as u64) as usize];
+        let session =
+            self.plan.sessions[self.random.below(self.plan.sessions.len() as u64) as usize];
         let lane = steer::shard_of(session, self.lanes.len());
         self.lanes[lane].tell(Command::Session { ticket: 1, session });
         self.lanes[lane].tell(Command::Counters { ticket: 2 });

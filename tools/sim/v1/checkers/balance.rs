@@ -20,7 +20,9 @@ pub(crate) fn check(step: &Step<'_>, books: &mut Books) -> Result<(), Broken> {
         if counted == happened {
             return Ok(());
         }
-        Err(format!("{name} was counted {counted} times in a cycle, and should have been {happened}"))
+        Err(format!(
+            "{name} was counted {counted} times in a cycle, and should have been {happened}"
+        ))
     };
     let of_kind = |kind| step.sent.iter().filter(move |left| left.kind == kind);
     let answers = |wanted| {
@@ -43,7 +45,8 @@ pub(crate) fn check(step: &Step<'_>, books: &mut Books) -> Result<(), Broken> {
     let taken = outcome(Outcome::Sent).map(|left| left.bytes.len()).sum();
     agree("egress bytes", |c| c.egress.bytes, bytes(taken))?;
     agree("cycles", |c| c.cycles, 1)?;
-    let said = |wanted: fn(&Notice) -> bool| step.notices.iter().filter(|n| wanted(n)).count() as u64;
+    let said =
+        |wanted: fn(&Notice) -> bool| step.notices.iter().filter(|n| wanted(n)).count() as u64;
     agree("joined", |c| c.joined, said(|notice| matches!(notice, Notice::Joined { .. })))?;
     agree("moved", |c| c.moved, said(|notice| matches!(notice, Notice::Moved { .. })))?;
     agree("left", |c| c.left, said(|notice| matches!(notice, Notice::Left { .. })))?;

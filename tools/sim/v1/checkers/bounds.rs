@@ -13,7 +13,8 @@ pub(crate) fn check(step: &Step<'_>, _: &mut Books) -> Result<(), Broken> {
         room.values().filter(|seat| !seat.left).count()
     };
     let rooms = mirror.rooms.values().map(inside).filter(|members| *members > 0);
-    let (sessions, members) = rooms.fold((0, 0), |(rooms, all), room| (rooms + 1, all + room as u64));
+    let (sessions, members) =
+        rooms.fold((0, 0), |(rooms, all), room| (rooms + 1, all + room as u64));
     if (counters.sessions, counters.participants) != (sessions, members) {
         return Err(format!(
             "the tables hold {} sessions and {} participants, and should hold {sessions} and {members}",

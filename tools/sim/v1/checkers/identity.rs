@@ -18,14 +18,15 @@ pub(crate) fn check(step: &Step<'_>, _: &mut Books) -> Result<(), Broken> {
                     None => "that nobody sealed",
                     Some(_) => "that nobody may pass on now",
                 };
-                return Err(format!(
-                    "a frame {:016x} left for {} {origin}",
-                    left.digest, left.to
-                ));
+                return Err(format!("a frame {:016x} left for {} {origin}", left.digest, left.to));
             }
             Kind::Control | Kind::Handshake => {}
             Kind::Other => {
-                return Err(format!("{} bytes that are no frame left for {}", left.bytes.len(), left.to));
+                return Err(format!(
+                    "{} bytes that are no frame left for {}",
+                    left.bytes.len(),
+                    left.to
+                ));
             }
         }
     }

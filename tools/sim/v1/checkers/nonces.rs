@@ -19,7 +19,9 @@ pub(crate) fn check(step: &Step<'_>, books: &mut Books) -> Result<(), Broken> {
                 let name = (SessionId(session), NodeId(node));
                 let parity = frames::parity_of(left.bytes);
                 let Some(generation) = step.mirror.generation(name, parity) else {
-                    return Err(format!("node {node:016x} is told something, and has no connection"));
+                    return Err(format!(
+                        "node {node:016x} is told something, and has no connection"
+                    ));
                 };
                 let seq = frames::seq_of(left.bytes);
                 let known = books.numbers.entry((name, generation, seq)).or_insert(left.digest);

@@ -69,8 +69,9 @@ fn may_leave(step: &Step<'_>, session: SessionId, node: NodeId, why: Why) -> boo
             .mirror
             .expires(name, step.ledger)
             .is_some_and(|expires| expires + SKEW_S < u64::from(today(step.at))),
-        Why::Silent => silent_since(step, name)
-            .is_some_and(|heard| step.at.since(heard) >= V1_SILENCE),
+        Why::Silent => {
+            silent_since(step, name).is_some_and(|heard| step.at.since(heard) >= V1_SILENCE)
+        }
         Why::Replaced => false,
     }
 }
