@@ -216,10 +216,13 @@ impl World<'_> {
         self.random.fill(&mut guess);
         let insider = &mut self.plan.insiders[who];
         let guess = insider.challenge().unwrap_or(guess);
+        let ping = Ping { id: 7.into(), t_client_us: 7.into(), next_core: 0.into() };
+        let ping = insider.control(&[Control::Ping(&ping)], Asks::Nothing, &mut self.ledger)?;
         let messages = [Control::PathResponse(&guess)];
-        let frame = insider.control(&messages, Asks::Nothing, &mut self.ledger)?;
+        let answer = insider.control(&messages, Asks::Nothing, &mut self.ledger)?;
         let from: ClientAddr = Place::pick(self.plan.hosts, &mut self.random).at(self.fresh_port());
-        if let Some(frame) = frame {
+        // The first makes the relay ask, the second answers without having heard.
+        for frame in [ping, answer].into_iter().flatten() {
             self.faults.count(Fault::Besieged);
             self.send_strange(from, &frame);
         }

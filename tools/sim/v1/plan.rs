@@ -117,7 +117,10 @@ impl Plan {
         let habit = Habit::pick(random);
         let identity = self.club.identity();
         let kick = if random.chance(250_000) { Permissions::KICK } else { Permissions::NONE };
-        let permissions = habit.permissions().and(kick);
+        let mut permissions = habit.permissions().and(kick);
+        if habit != Habit::Listen && random.chance(100_000) {
+            permissions.0 &= !Permissions::RECEIVE.0;
+        }
         let mut claims = self.club.claims(&identity, session, permissions);
         if random.chance(100_000) {
             claims.expires = today(self.begin) + 60 + random.below(60) as u32;
@@ -145,7 +148,8 @@ impl Plan {
         // Some may send every class, some only a few.
         let classes = if random.chance(500_000) { 0x1F } else { random.below(32) as u32 };
         let kick = if random.chance(300_000) { Permissions::KICK } else { Permissions::NONE };
-        let permissions = Permissions(classes).and(Permissions::RECEIVE).and(kick);
+        let receive = if random.chance(800_000) { Permissions::RECEIVE } else { Permissions::NONE };
+        let permissions = Permissions(classes).and(receive).and(kick);
         let mut claims = self.club.claims(&identity, session, permissions);
         if random.chance(300_000) {
             (claims.max_kbps, claims.max_pps) = (8, 20);

@@ -150,6 +150,7 @@ impl World<'_> {
                 participant: them.index,
                 session: them.session,
                 speaks: them.habit != Habit::Listen,
+                hears: them.claims.permissions.allows(Permissions::RECEIVE),
                 wish: them.wish,
                 node: them.node,
                 class: them.habit.class() as u8,

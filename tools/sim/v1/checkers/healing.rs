@@ -25,6 +25,8 @@ pub(crate) struct Well {
     /// What it says: its class, and the stream it belongs to.
     pub(crate) class: u8,
     pub(crate) stream: Option<u16>,
+    /// Its token lets it hear others.
+    pub(crate) hears: bool,
     /// What it asked for.
     pub(crate) wish: WishId,
     /// Whom it believes to be in the session: those who may send, and how many others.
@@ -50,7 +52,8 @@ impl Healing {
         let mut pairs = 0;
         for sender in well.iter().filter(|well| well.speaks) {
             let same = |other: &&Well| {
-                ledger.covers(other.wish, sender.node, sender.stream, sender.class)
+                other.hears
+                    && ledger.covers(other.wish, sender.node, sender.stream, sender.class)
                     && other.session == sender.session
                     && other.participant != sender.participant
             };
@@ -105,6 +108,7 @@ mod tests {
             speaks,
             class: 3,
             stream: None,
+            hears: true,
             wish: 0,
             roster: (BTreeSet::from([NodeId(1), NodeId(2)]), 0),
         }
