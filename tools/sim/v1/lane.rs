@@ -30,6 +30,9 @@ const AROUND: Span = Span::from_micros(20);
 /// Cycles in a row that find nothing, say nothing and still ask for no sleep, before that is a spin.
 const SPINS_MAX: u32 = 64;
 
+/// How often the whole mirror is searched for someone who is overdue.
+const PATROL: Span = Span::from_millis(500);
+
 /// A shard, its kernel and its mirror.
 pub(crate) struct Lane {
     config: ShardConfig,
@@ -41,6 +44,7 @@ pub(crate) struct Lane {
     counted: Counters,
     last: Instant,
     begin: Instant,
+    patrol: Instant,
     spins: u32,
     /// The last cycle spent its whole budget; the next must not sleep.
     overran: bool,
@@ -74,6 +78,7 @@ impl Lane {
             counted: Counters::default(),
             last: now,
             begin: now,
+            patrol: now,
             spins: 0,
             overran: false,
             token: 0,
@@ -188,6 +193,11 @@ impl Lane {
         let hit_the_wall = counters.copies - self.counted.copies >= CYCLE_SENDS_MAX as u64;
         (self.last, self.counted) = (now, counters);
         self.shard.io().clear_sent();
+        if now >= self.patrol {
+            self.patrol = now + PATROL;
+            let overdue = checkers::ending::check_overdue(&self.mirror, ledger, now);
+            overdue.map_err(|broken| ("ending", broken))?;
+        }
         self.check_life(hit_the_wall)
     }
 

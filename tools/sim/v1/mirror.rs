@@ -12,10 +12,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use elara_core::crypto::Permissions;
+use elara_core::limits::V1_SILENCE;
 use elara_core::time::{Instant, Span};
 use elara_core::{ClientAddr, NodeId, SessionId};
 use elara_shards::Notice;
 
+use super::club;
 use super::ledger::{Asks, Fate, Ledger, Line, Sealed, WishId};
 
 const HALF_OPEN: Span = Span::from_secs(5);
@@ -24,6 +26,9 @@ const ENDING: Span = Span::from_secs(3);
 pub(crate) const STALE: Span = Span::from_secs(30);
 /// How coarse a shard's timers may be, and how busy.
 pub(crate) const LATE: Span = Span::from_secs(2);
+
+/// Seconds after which a token has run out for sure: the skew of clocks, and a timer's delay.
+const EXPIRED_S: u64 = 60 + 4;
 
 /// A participant's name.
 pub(crate) type Name = (SessionId, NodeId);
@@ -67,6 +72,8 @@ pub(crate) struct Seat {
     begun: bool,
     /// When it was last heard: at the latest, and at least.
     pub(crate) heard: Instant,
+    /// When it last said anything, from wherever.
+    spoke: Instant,
     surely_heard: Instant,
 }
 
@@ -172,6 +179,7 @@ impl Mirror {
                     lately: Vec::new(),
                     begun: false,
                     heard: now,
+                    spoke: now,
                     surely_heard: now,
                 };
                 self.rooms.entry(session).or_default().insert(node, seat);
@@ -221,6 +229,21 @@ impl Mirror {
             standing.half_open = Some((welcome, now + HALF_OPEN));
             standing.ending = None;
         }
+    }
+
+    /// Someone who should not be here any more: silent for too long, or with a token that has run out.
+    pub(crate) fn overdue(&self, ledger: &Ledger, now: Instant) -> Option<Name> {
+        let everyone = self.rooms.iter().flat_map(|(session, room)| {
+            room.iter().map(move |(node, seat)| ((*session, *node), seat))
+        });
+        let today = u64::from(club::today(now));
+        let overdue = |name: Name, seat: &Seat| {
+            let live = self.standings.get(&name).and_then(|standing| standing.live);
+            let expires = live.and_then(|line| ledger.claims(line)).map(|claims| claims.expires);
+            let expired = expires.is_some_and(|expires| u64::from(expires) + EXPIRED_S < today);
+            expired || now > seat.spoke + V1_SILENCE + LATE
+        };
+        everyone.filter(|(name, seat)| overdue(*name, seat)).map(|(name, _)| name).next()
     }
 
     /// Which key a control frame to `name` is sealed with.
@@ -307,6 +330,7 @@ impl Seat {
     /// A genuine frame of this member: `sure` when the shard cannot have refused to take it in. Silence is
     /// counted at home.
     fn hear(&mut self, sealed: &Sealed, from: ClientAddr, again: bool, sure: bool, now: Instant) {
+        self.spoke = now;
         let home = self.addrs.contains(&from);
         if !again && home {
             self.heard = now;

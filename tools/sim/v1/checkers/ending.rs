@@ -1,8 +1,22 @@
-//! When all have been silent for long enough, nothing is left.
+//! Who is silent for too long goes, and whose token has run out; when all have been silent for long enough, nothing is left.
 
+use elara_core::time::Instant;
 use elara_shards::Counters;
 
 use crate::checkers::Broken;
+use crate::v1::ledger::Ledger;
+use crate::v1::mirror::Mirror;
+
+/// # Errors
+/// When someone should have left by now.
+pub(crate) fn check_overdue(mirror: &Mirror, ledger: &Ledger, now: Instant) -> Result<(), Broken> {
+    match mirror.overdue(ledger, now) {
+        Some((session, node)) => Err(format!(
+            "node {node} of session {session} is silent, or may not stay, and is there"
+        )),
+        None => Ok(()),
+    }
+}
 
 /// # Errors
 /// When a table is not empty.
