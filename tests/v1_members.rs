@@ -160,6 +160,27 @@ fn an_address_moves_when_it_answers_from_there() {
 }
 
 #[test]
+fn wishes_of_the_connection_before_come_too_late() {
+    let mut club = Club::new();
+    let (mut room, [mut alice, mut bob]) = entered::<2>(&mut club);
+    // On its way while she gets new keys: the fifth wish by the old ones, for nothing.
+    let late = alice.control(&[Control::Subscribe(Subscribe::new(5, 0, &[]))]);
+    room.enter(0, &mut alice);
+    room.say(0, &late);
+    let frame = bob.data(Class::Core, 80);
+    room.say(1, &frame);
+    assert_eq!(data_of(room.heard(0)), [&frame[..]], "she asked for everything after that");
+    let second = alice.control(&[Control::Subscribe(Subscribe::new(2, 0, &[]))]);
+    room.say(0, &second);
+    assert_eq!(
+        of_kind(&opened(&mut room, 0, &mut alice), kind::ACK),
+        [[kind::SUBSCRIBE, 2, 0, 0, 0]]
+    );
+    let frame = bob.data(Class::Core, 80);
+    assert_eq!(room.after(1, &frame).of(Verdict::Unwanted), 1);
+}
+
+#[test]
 fn a_copied_datagram_moves_nobody() {
     let mut club = Club::new();
     let (mut room, [mut alice, mut bob]) = entered::<2>(&mut club);

@@ -22,8 +22,9 @@ use crate::verdict::Verdict;
 /// What one frame of messages is answered with, in one frame: of each kind the last.
 #[derive(Default)]
 struct Answers {
-    /// The connection the messages came by.
+    /// The connection the messages came by, and whether it is the active one.
     conn: u8,
+    active: bool,
     pong: Option<Pong>,
     subscribe: Option<u32>,
     streams: Option<u32>,
@@ -58,7 +59,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         if !them.allowance.take(slice.len(), origin.begun(), self.now) {
             return Verdict::OverRate;
         }
-        let mut answers = Answers { conn: arrival.conn, ..Answers::default() };
+        let mut answers =
+            Answers { conn: arrival.conn, active: arrival.active, ..Answers::default() };
         for message in Controls::parse(text) {
             match message {
                 Ok(message) => self.handle_message(number, &origin.from, &message, &mut answers),
@@ -81,6 +83,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         match message {
             Control::Ping(ping) => answers.pong = self.pong(number, answers.conn, ping),
             Control::PathResponse(value) => self.handle_path_response(number, from, value),
+            // Versions begin anew with a connection: what the one before still says is older than all of it.
+            Control::Subscribe(_) | Control::StreamsMine(_) if !answers.active => {}
             Control::Subscribe(wish) => answers.subscribe = self.handle_subscribe(number, wish),
             Control::StreamsMine(wish) => answers.streams = self.handle_streams(number, wish),
             Control::Leave(_) => self.depart(number, Why::Gone),
