@@ -218,6 +218,7 @@ impl<I: Io> Shard<I> {
     /// What wire v1 does besides forwarding.
     fn work(&mut self) {
         let mut forward = self.forward();
+        forward.serve_holds();
         forward.serve_desk();
         forward.do_chores();
         forward.sweep();

@@ -14,7 +14,8 @@
 //! | `membership` | entering, leaving, being sent away, expiry |
 //! | `control` | what participants say to the relay |
 //! | `chores` | what the relay says of its own accord |
-//! | `roaming`, `rates`, `marks`, `bulletin`, `prefixes` | one machine each, without I/O |
+//! | `gather` | small frames that waited, in bundles |
+//! | `hold`, `roaming`, `rates`, `marks`, `bulletin`, `prefixes` | one machine each, without I/O |
 //! | `participant`, `room`, `slab` | the tables |
 //!
 //! The methods stand on [`Forward`](crate::forward::Forward), which has the back end and the cycle's
@@ -26,6 +27,8 @@ mod chores;
 mod control;
 mod desk;
 mod egress;
+mod gather;
+mod hold;
 mod ingress;
 mod marks;
 mod membership;
@@ -40,7 +43,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use elara_core::crypto::{KeyStream, PublicKey, Scratch, Secret};
-use elara_core::limits::{self, CHORE_TICK, TIMER_TICK};
+use elara_core::limits::{self, CHORE_TICK, HOLD_TICK, TIMER_TICK};
 use elara_core::time::wheel::Wheel;
 use elara_core::time::{Instant, Span};
 use elara_core::{NodeId, SessionId};
@@ -52,6 +55,7 @@ use crate::io::Refusal;
 use crate::keyed::Keyed;
 
 use desk::Desk;
+use hold::Packet;
 use participant::Participant;
 use room::Room;
 use slab::Slab;
@@ -80,6 +84,11 @@ pub(crate) struct V1 {
     timers: Wheel,
     /// When to look at a room, by number.
     chores: Wheel,
+    /// When frames that wait in a room are due, by its number.
+    holds: Wheel,
+    /// Datagrams put together for many, and for one.
+    shared: Vec<Packet>,
+    single: Vec<Packet>,
     /// Rooms with chores that are due, in turn.
     busy_rooms: VecDeque<u32>,
     /// Participants that wait for pages.
@@ -115,6 +124,9 @@ impl V1 {
             desk: Desk::new(keyed),
             timers: Wheel::new(TIMER_TICK, slots(limits::V1_SILENCE, TIMER_TICK), now),
             chores: Wheel::new(CHORE_TICK, slots(Span::from_secs(1), CHORE_TICK), now),
+            holds: Wheel::new(HOLD_TICK, 16, now),
+            shared: Vec::new(),
+            single: Vec::new(),
             busy_rooms: VecDeque::new(),
             page_queue: VecDeque::new(),
             expiring: false,
@@ -166,8 +178,9 @@ impl V1 {
         if busy || self.sweep.is_some() || self.expiring {
             return Some(now);
         }
-        let ticks = [self.desk.next_turn(now), self.timers.next_tick(), self.chores.next_tick()];
-        ticks.into_iter().flatten().min()
+        let wheels = [&self.timers, &self.chores, &self.holds].map(Wheel::next_tick);
+        let turn = self.desk.next_turn(now);
+        wheels.into_iter().chain([turn]).flatten().min()
     }
 
     /// The kernel did not take what was sent to someone.
@@ -241,7 +254,7 @@ impl V1 {
         let appetite = them.appetite();
         if let Some(room) = self.rooms.get_mut(place.room) {
             let member = &mut room.members[place.member as usize];
-            (member.classes, member.picky) = if member.proven { appetite } else { (0, false) };
+            member.classes = if member.proven { appetite } else { 0 };
         }
     }
 }

@@ -5,9 +5,10 @@
 
 mod support;
 
+use elara_core::limits::HELD_FRAMES_MAX;
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::BundleHead;
-use elara_core::wire::v1::control::{Control, Ping};
+use elara_core::wire::v1::control::{Control, Ping, Subscribe, Wish};
 use elara_shards::Verdict;
 use elara_shards::sys::counting::Counting;
 use support::guest::{Club, Guest, Party, SESSION};
@@ -23,12 +24,20 @@ fn known_and_refused_frames_allocate_nothing<P: Place>() {
     for (peer, guest) in guests.iter_mut().enumerate() {
         room.enter(peer, guest);
     }
-    // Once round, so that every key is warm and every queue has its size.
-    for (peer, guest) in guests.iter_mut().enumerate() {
-        let frame = guest.data(Class::Perceptual, 120);
-        room.say(peer, &frame);
+    // Half of them let small frames wait.
+    for (peer, guest) in guests.iter_mut().enumerate().skip(4) {
+        let everything = [Wish::EVERYTHING];
+        let wish = guest.control(&[Control::Subscribe(Subscribe::new(2, 1, &everything))]);
+        room.say(peer, &wish);
     }
-    room.settle();
+    // So often that every key is warm and every queue has its size.
+    for _ in 0..HELD_FRAMES_MAX / 8 + 2 {
+        for (peer, guest) in guests.iter_mut().enumerate() {
+            let frame = guest.data(Class::Perceptual, 120);
+            room.say(peer, &frame);
+        }
+        room.settle();
+    }
     (0..8).for_each(|peer| drop(room.heard(peer)));
 
     let before = room.settle();

@@ -9,7 +9,7 @@ use elara_core::wire::v1::control::{
     Control, Mark, Ping, Pong, Report, Subscribe, Wish, alert, kind,
 };
 use elara_core::wire::v1::tlv::bits;
-use elara_core::wire::v1::{BundleHead, State, Stream, Tlvs};
+use elara_core::wire::v1::{Bundle, BundleHead, State, Stream, Tlvs};
 use elara_shards::{Counters, Verdict};
 use support::guest::{Club, Guest, Party, SESSION, data_of};
 use support::room::{InMemory, OverSyscall, OverUring, Place, Room};
@@ -360,4 +360,88 @@ fn a_kernel_that_takes_nothing_is_not_held_against_the_receiver() {
     room.settle();
     assert_eq!(sent(&mut room, bob.node()), before);
     assert!(room.settle().egress.busy > 0);
+}
+
+/// A guest grants that its small frames wait.
+fn grant(room: &mut Room<InMemory>, peer: usize, guest: &mut Guest, hold_ms: u8) {
+    let everything = [Wish::EVERYTHING];
+    let wish = guest.control(&[Control::Subscribe(Subscribe::new(9, hold_ms, &everything))]);
+    room.say(peer, &wish);
+    drop(room.heard(peer));
+}
+
+#[test]
+fn small_frames_wait_for_each_other_where_their_receiver_grants_it() {
+    let (mut room, [mut alice, mut bob, mut carol, mut dora]) =
+        entered::<InMemory, 4>(&mut Club::new());
+    grant(&mut room, 1, &mut bob, 5);
+    grant(&mut room, 2, &mut carol, 2);
+    let before = room.settle();
+    let from_alice = alice.data(Class::Perceptual, 120);
+    room.say(0, &from_alice);
+    room.tick(1);
+    let from_dora = dora.data(Class::Core, 160);
+    room.say(3, &from_dora);
+    let from_bob = bob.data(Class::Perceptual, 120);
+    room.say(1, &from_bob);
+    room.settle();
+    assert_eq!(data_of(room.heard(0)), [&from_dora[..], &from_bob], "alice grants nothing");
+    assert!(room.heard(1).is_empty() && room.heard(2).is_empty());
+    room.tick(2);
+    let heard = room.heard(2);
+    let bundle = Bundle::parse(&heard[0]).unwrap();
+    assert_eq!(heard.len(), 1, "after 2 ms, all in one");
+    assert_eq!(bundle.iter().collect::<Vec<_>>(), [&from_alice[..], &from_dora, &from_bob]);
+    assert!(room.heard(1).is_empty());
+    room.tick(3);
+    let heard = room.heard(1);
+    let bundle = Bundle::parse(&heard[0]).unwrap();
+    assert_eq!(bundle.iter().collect::<Vec<_>>(), [&from_alice[..], &from_dora], "not his own");
+    let after = room.settle();
+    assert_eq!(after.copies - before.copies, 4 + 2, "four at once, two bundles");
+    assert!(after.balanced());
+}
+
+#[test]
+fn what_is_large_or_alone_does_not_wait_or_change() {
+    let (mut room, [mut alice, mut bob]) = entered::<InMemory, 2>(&mut Club::new());
+    grant(&mut room, 1, &mut bob, 5);
+    let large = alice.data(Class::Perceptual, 640);
+    room.say(0, &large);
+    assert_eq!(room.heard(1), [&large[..]]);
+    let small = alice.data(Class::Perceptual, 120);
+    room.say(0, &small);
+    assert!(room.heard(1).is_empty());
+    room.tick(6);
+    assert_eq!(room.heard(1), [&small[..]], "one frame is no bundle");
+    // What he does not want does not come because it waited.
+    let texts = [Wish { classes: 1, ..Wish::EVERYTHING }];
+    let wish = bob.control(&[Control::Subscribe(Subscribe::new(10, 5, &texts))]);
+    room.say(1, &wish);
+    drop(room.heard(1));
+    let (voice, text) = (alice.data(Class::Perceptual, 120), alice.data(Class::Core, 120));
+    room.say(0, &voice);
+    room.say(0, &text);
+    room.tick(6);
+    assert_eq!(room.heard(1), [&text[..]]);
+}
+
+#[test]
+fn more_than_may_wait_leaves_at_once() {
+    let (mut room, [mut alice, mut bob]) = entered::<InMemory, 2>(&mut Club::new());
+    grant(&mut room, 1, &mut bob, 5);
+    let frames: Vec<Vec<u8>> = (0..1_100).map(|_| alice.data(Class::Perceptual, 80)).collect();
+    for frame in &frames {
+        room.say(0, frame);
+        room.settle();
+    }
+    room.tick(6);
+    let mut heard = Vec::new();
+    for datagram in room.heard(1) {
+        match Bundle::parse(&datagram) {
+            Ok(bundle) => heard.extend(bundle.iter().map(<[u8]>::to_vec)),
+            Err(_) => heard.push(datagram),
+        }
+    }
+    assert_eq!(heard, frames);
 }

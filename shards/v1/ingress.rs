@@ -21,9 +21,10 @@ use elara_core::wire::v1::{Bundle, Fault, Frame, Kind};
 use elara_core::{ClientAddr, NodeId, SessionId};
 
 use super::V1;
+use super::gather::may_wait;
 use super::participant::Participant;
 use super::rates::Allowance;
-use super::room::Member;
+use super::room::{Member, PICKY};
 use super::slab::Slab;
 use crate::command::Notice;
 use crate::forward::{Forward, Sender};
@@ -57,12 +58,27 @@ impl Origin {
 }
 
 /// Who sent a frame, and what decides who gets it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Passing {
     number: u32,
     node: NodeId,
     class: Class,
     stream: Option<u16>,
+}
+
+impl Passing {
+    #[cfg(test)]
+    pub(super) const fn of(number: u32, node: NodeId, class: Class) -> Self {
+        Self { number, node, class, stream: None }
+    }
+
+    pub(super) const fn number(&self) -> u32 {
+        self.number
+    }
+
+    pub(super) const fn class(&self) -> Class {
+        self.class
+    }
 }
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
@@ -228,6 +244,13 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let place = v1.participants.get(passing.number).and_then(|them| them.place);
         let Some(place) = place else { return };
         let Some(room) = v1.rooms.get_mut(place.room) else { return };
+        let frame_len = run.slice().len().div_ceil(run.frames() as usize);
+        let wait = may_wait(frame_len) && room.hold.as_ref().is_some_and(|hold| hold.has_members());
+        if wait && room.hold.as_ref().is_some_and(|hold| !hold.has_room(run.slice().len())) {
+            self.serve_room(place.room, true);
+        }
+        let v1 = &mut *self.v1;
+        let Some(room) = v1.rooms.get_mut(place.room) else { return };
         let digest = match passing.class {
             Class::Core => digest(self.io.bytes(run.slice()), run.segment()),
             _ => 0,
@@ -235,7 +258,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let (before, after) = room.members.split_at_mut(place.member as usize);
         let mut copies = 0;
         for member in before.iter_mut().chain(&mut after[1..]) {
-            if !is_wanted(&v1.participants, member, passing) {
+            if wait && member.hold > 0 || !is_wanted(&v1.participants, member, passing) {
                 continue;
             }
             self.io.send(&member.addr, &[run.slice()], run.segment(), member.tag());
@@ -248,6 +271,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         if room.marks_due.is_none() && copies > 0 {
             room.marks_due = Some(self.now + MARK_EVERY);
             v1.arm_chores(place.room, self.now);
+        }
+        if wait {
+            self.hold_frames(place.room, passing, run.slice(), run.segment());
         }
     }
 
@@ -306,16 +332,20 @@ impl V1 {
 
 /// Whether a member asked for what passes.
 #[inline]
-fn is_wanted(participants: &Slab<Participant>, member: &Member, passing: &Passing) -> bool {
+pub(super) fn is_wanted(
+    participants: &Slab<Participant>,
+    member: &Member,
+    passing: &Passing,
+) -> bool {
     member.classes & 1 << passing.class as u8 != 0
-        || member.picky
+        || member.classes & PICKY != 0
             && participants
                 .get(member.participant)
                 .is_some_and(|them| them.wants(passing.node, passing.stream, passing.class as u8))
 }
 
 /// The wrapping sum of the last eight bytes of each frame, which are half of its tag.
-fn digest(frames: &[u8], segment: u16) -> u64 {
+pub(super) fn digest(frames: &[u8], segment: u16) -> u64 {
     const { assert!(TAG_LEN >= 8 && V1_FRAME_MAX > TAG_LEN) };
     let len = if segment == 0 { frames.len() } else { usize::from(segment) };
     let tails = frames.chunks(len.max(1)).filter_map(|frame| frame.last_chunk());

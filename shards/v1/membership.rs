@@ -51,8 +51,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             let moved = proven && member.addr != *from;
             let home = if proven { *from } else { member.addr };
             // Where it was it is as good as before: a member that never answered there still has not.
-            let known = proven || member.proven;
-            *member = Member { heard: member.heard, ..Member::new(home, number, known, now) };
+            let (heard, hold, known) = (member.heard, member.hold, proven || member.proven);
+            *member = Member { heard, hold, ..Member::new(home, number, known, now) };
             if proven {
                 member.heard = now;
             }
@@ -254,7 +254,10 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     fn leave(&mut self, them: &Participant, place: Place, why: Why) {
         let (now, v1) = (self.now, &mut *self.v1);
         let Some(room) = v1.rooms.get_mut(place.room) else { return };
-        room.members.swap_remove(place.member as usize);
+        let left = room.members.swap_remove(place.member as usize);
+        if let Some(hold) = &mut room.hold {
+            hold.leave(left.hold);
+        }
         // The last member has taken the empty place.
         if let Some(moved) = room.members.get(place.member as usize)
             && let Some(moved) = v1.participants.get_mut(moved.participant)
@@ -276,6 +279,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             v1.rooms.remove(place.room);
             v1.by_id.remove(&them.session);
             v1.chores.cancel(place.room);
+            v1.holds.cancel(place.room);
         } else {
             v1.arm_chores(place.room, now);
         }

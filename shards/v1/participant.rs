@@ -3,6 +3,7 @@
 use elara_core::crypto::handshake::{Connection, Entry};
 use elara_core::crypto::{Permissions, PublicKey};
 use elara_core::time::Instant;
+use elara_core::wire::header::Class;
 use elara_core::wire::v1::Granted;
 use elara_core::wire::v1::control::{
     ALL_NODES, ALL_STREAMS, OwnStream, RosterEntry, Wish, roster_phase,
@@ -12,6 +13,7 @@ use elara_core::{ClientAddr, NodeId, SessionId};
 use super::marks::Marks;
 use super::rates::{Allowance, Meter};
 use super::roaming::Roaming;
+use super::room::PICKY;
 
 /// Which pages a participant waits for.
 pub(super) mod pages {
@@ -19,6 +21,9 @@ pub(super) mod pages {
     pub(in crate::v1) const STREAMS: u8 = 2;
     pub(in crate::v1) const BOTH: u8 = ROSTER | STREAMS;
 }
+
+/// The bits of all data classes.
+const CLASSES: u8 = (1 << Class::COUNT) - 1;
 
 /// A room, and a place among its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,17 +121,17 @@ impl Participant {
         self.permissions.0 & Permissions::SEND_ALL.0 != 0
     }
 
-    /// The classes it wants from everyone, and whether it wants more than that, which must be asked of
-    /// [`Self::wants`] frame by frame.
-    pub(super) fn appetite(&self) -> (u8, bool) {
+    /// The classes it wants from everyone; with [`PICKY`] when it wants more than that, which must be
+    /// asked of [`Self::wants`] frame by frame.
+    pub(super) fn appetite(&self) -> u8 {
         if self.stale || !self.permissions.allows(Permissions::RECEIVE) {
-            return (0, false);
+            return 0;
         }
         let from_all =
             |wish: &&Wish| wish.node.get() == ALL_NODES && wish.stream.get() == ALL_STREAMS;
         let classes = self.wishes.iter().filter(from_all).fold(0, |all, wish| all | wish.classes);
         let picky = self.wishes.iter().any(|wish| !from_all(&wish));
-        (classes, picky)
+        classes & CLASSES | if picky { PICKY } else { 0 }
     }
 
     /// Whether it asked for frames of `class` from `node` on `stream`. What belongs to no stream goes to

@@ -7,6 +7,7 @@ use elara_core::wire::v1::control::{RosterEntry, StreamsEntry};
 use elara_core::{ClientAddr, SessionId};
 
 use super::bulletin::Bulletin;
+use super::hold::Hold;
 
 /// A session.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Room {
     pub(super) marks_due: Option<Instant>,
     /// Members below this place have not been looked at for a mark.
     pub(super) unmarked: usize,
+    /// Small frames that wait; made when a member first grants that.
+    pub(super) hold: Option<Box<Hold>>,
     /// It stands in line for its chores.
     pub(super) busy: bool,
     /// Who was sent away, oldest first: they do not come back while the session lives.
@@ -43,10 +46,11 @@ pub(super) struct Member {
     pub(super) heard: Instant,
     /// Its number.
     pub(super) participant: u32,
-    /// Bit n: it takes class n from everyone.
+    /// Bit n: it takes class n from everyone; [`PICKY`]: some streams besides, which the participant
+    /// says.
     pub(super) classes: u8,
-    /// It takes some streams besides; which, the participant says.
-    pub(super) picky: bool,
+    /// How long its small frames may wait, in milliseconds.
+    pub(super) hold: u8,
     /// It has been sent frames since its last mark.
     pub(super) fresh: bool,
     /// It has shown that it receives at its address. Nothing but challenges is sent to who has not.
@@ -58,6 +62,9 @@ pub(super) struct Member {
     /// The wrapping sum over the last eight bytes of each Core frame among them.
     pub(super) core_digest: u64,
 }
+
+/// In [`Member::classes`].
+pub(super) const PICKY: u8 = 1 << 7;
 
 const _: () = assert!(size_of::<Member>() == 64);
 
@@ -74,12 +81,18 @@ impl Member {
             proven,
             participant,
             classes: 0,
-            picky: false,
+            hold: 0,
             fresh: false,
             sent: 0,
             bytes: 0,
             core_digest: 0,
         }
+    }
+
+    /// Whether it takes everything in `classes`, from whomever.
+    #[inline]
+    pub(super) const fn takes_all(&self, classes: u8) -> bool {
+        self.classes & classes == classes
     }
 
     /// What its sends are tagged with.
@@ -109,6 +122,7 @@ impl Room {
             playbill: Bulletin::new(),
             marks_due: None,
             unmarked: 0,
+            hold: None,
             busy: false,
             kicked: Vec::new(),
         }

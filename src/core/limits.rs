@@ -140,6 +140,13 @@ pub const STREAMS_PER_PARTICIPANT_MAX: usize = 64;
 pub const STREAMS_CHANGES: Pace = Pace { per_s: 2, burst: 8 };
 /// Streams of one session: what 255 pages name. Full: STREAMS_MINE that would add more is not taken.
 pub const STREAMS_PER_SESSION_MAX: usize = 255 * 90;
+/// Longest frame that waits to share a datagram, where its receiver grants that: a fourth of a datagram.
+/// Longer: sent at once.
+pub const HELD_FRAME_MAX: usize = 320;
+/// Frames that wait in one session. Full: all of them are sent at once.
+pub const HELD_FRAMES_MAX: usize = 1_024;
+/// Their bytes. Full: all of them are sent at once.
+pub const HELD_BYTES_MAX: usize = 128 << 10;
 /// Least time between two MARKs to one receiver.
 pub const MARK_EVERY: Span = Span::from_millis(200);
 /// Of so many marks that are due, a receiver that loses nothing gets one.
@@ -233,6 +240,10 @@ pub const REPORT_DELAY_STEP: Span = Span::from_millis(20);
 pub const GET_AGAIN: Span = Span::from_millis(1_250);
 /// How long pages may take to come, all of them, before they are asked for.
 pub const PAGES_PATIENCE: Span = Span::from_millis(500);
+/// Members who have left and whose last frames are still opened. Full: who left first is forgotten.
+pub const DEPARTED_MAX: usize = 64;
+/// How long the last frames of one who has left are opened.
+pub const DEPARTED_FOR: Span = Span::from_secs(3);
 /// Frames kept for authors whom the roster does not name yet. Full: the newcomer is dropped.
 pub const UNKNOWN_FRAMES_MAX: usize = 64;
 /// How long a frame waits for the roster to name its author; then it is dropped.
@@ -255,6 +266,18 @@ pub const MEDIA_EVENTS_BYTES_MAX: usize = 8 << 20;
 pub const NEWS_MAX: usize = 64;
 /// Sealed datagrams that wait to be sent. Full: what is published is refused.
 pub const OUTBOX_MAX: usize = 1_024;
+/// Core frames kept after they went out, to be sent again if the relay says they are missing: as many
+/// as a PONG can name. Older ones are given up.
+pub const CORE_KEPT: usize = 32;
+/// How often one Core frame is sent again.
+pub const CORE_RESENDS: u8 = 8;
+/// How soon after a Core frame the relay is asked whether it has come.
+pub const CORE_CHECK: Span = Span::from_millis(200);
+/// How far ahead of the granted rate published frames may leave: less than relays forgive, and what the
+/// receive buffers of most systems hold.
+pub const PACE_BURST: Span = Span::from_millis(10);
+/// How long a goodbye waits for what is queued.
+pub const LEAVE_DRAIN: Span = Span::from_millis(500);
 /// Streams and layers a participant counts datagrams of. Full: another is refused.
 pub const PUBLISHED_MAX: usize = 256;
 /// Kicks and key frame requests that wait to be sent. Full: refused.
@@ -265,6 +288,16 @@ pub const CHALLENGES_MAX: usize = 4;
 pub const WAITING_EVERY: Span = Span::from_secs(5);
 /// How often a goodbye is said: nobody confirms one.
 pub const LEAVE_COPIES: u8 = 3;
+/// Readings of the relay's clock kept, to take the best of.
+pub const CLOCK_SAMPLES: usize = 16;
+/// How long a client certifies its static key, in seconds: a week. Renewed with every connection.
+pub const CERTIFICATE_LIFE_S: u32 = 7 * 86_400;
+/// How long one of a relay's addresses is asked before the next one, until one answers.
+pub const TARGET_TURN: Span = Span::from_millis(1_500);
+/// Between two sockets of a client, when the kernel refuses.
+pub const REBIND_EVERY: Span = Span::from_secs(1);
+/// What a client's socket asks for as its receive buffer, in bytes; the kernel may grant less.
+pub const CLIENT_BUFFER_BYTES: usize = 2 << 20;
 /// Between two goodbyes.
 pub const LEAVE_PAUSE: Span = Span::from_millis(50);
 
@@ -292,6 +325,8 @@ pub const MAILBOX_SLOTS: usize = 1_024;
 pub const PAGE_SESSIONS_MAX: usize = 1_024;
 /// How old the shard's idea of the calendar may become before it reads the wall clock again.
 pub const CALENDAR_EVERY: Span = Span::from_secs(1);
+/// Granularity of how long small frames wait.
+pub const HOLD_TICK: Span = Span::from_millis(1);
 /// Granularity of a session's chores: deltas and marks.
 pub const CHORE_TICK: Span = Span::from_millis(20);
 /// Granularity of the shard's timers.
@@ -392,6 +427,7 @@ const _: () = assert!(V1_OVERHEAD + 56 + 2 + 13 + 16 * EVENT_VERSIONS_MAX + 65 <
 const _: () = assert!(19 + 8 + 14 * WISHES_MAX + 7 + 5 * OWN_STREAMS_MAX + 44 <= CONTROL_MAX);
 // A ping alone shows a new address: header, message, tag.
 const _: () = assert!(HEADER_LEN + 19 + TAG_LEN >= PATH_DATAGRAM_MIN);
+const _: () = assert!(PACE_BURST.as_nanos() < V1_BURST.as_nanos());
 const _: () = assert!(GET_AGAIN.as_nanos() > GET_EVERY.as_nanos());
 // The largest media frame, in frames of 640 bytes, fits an empty outbox and its share of events.
 const _: () = assert!(OUTBOX_MAX * (640 - V1_OVERHEAD - 16) >= MEDIA_CONTENT_MAX);

@@ -23,7 +23,7 @@
 //! | `receive` | datagrams coming in |
 //! | `control` | what the relay says |
 //! | `transmit` | datagrams going out, and everything that is due |
-//! | `publish` | content sealed into frames |
+//! | `publish`, `outbox`, `pace` | content sealed into frames, which wait and leave as fast as they may |
 //! | `directory` | members and streams |
 //! | `assembly`, `unknown` | pieces that wait for others, frames that wait for their author |
 //! | `receipts` | MARK and REPORT |
@@ -34,6 +34,8 @@ mod control;
 mod directory;
 mod event;
 mod line;
+mod outbox;
+mod pace;
 mod publish;
 mod receipts;
 mod receive;
@@ -58,7 +60,7 @@ use crate::crypto::suite::Suite;
 use crate::crypto::token::Token;
 use crate::ids::{NodeId, SessionId, StreamId};
 use crate::limits::{
-    ERRANDS_MAX, HOLD_MS_MAX, LEAVE_COPIES, OPENERS_MAX, OWN_STREAMS_MAX, WISHES_MAX,
+    ERRANDS_MAX, HOLD_MS_MAX, LEAVE_COPIES, LEAVE_DRAIN, OPENERS_MAX, OWN_STREAMS_MAX, WISHES_MAX,
 };
 use crate::time::Instant;
 use crate::wire::v1::control::{OwnStream, Wish};
@@ -67,7 +69,8 @@ use self::assembly::Assembly;
 use self::directory::Directory;
 use self::event::Events;
 use self::line::Lines;
-use self::publish::Outbox;
+use self::outbox::Outbox;
+use self::pace::Pace;
 use self::unknown::Unknown;
 
 /// One participant of one session.
@@ -90,6 +93,7 @@ pub struct Participant {
     wishes: Wishes,
     errands: VecDeque<Errand>,
     outbox: Outbox,
+    pace: Pace,
     directory: Directory,
     openers: Openers,
     unknown: Unknown,
@@ -105,8 +109,8 @@ enum Phase {
     Idle,
     /// Connected, or on the way.
     Running,
-    /// Saying goodbye: so many more times, the next one then.
-    Leaving { reason: u8, copies: u8, next: Instant },
+    /// Saying goodbye: so many more times, the next one then; and what is queued goes out until then.
+    Leaving { reason: u8, copies: u8, next: Instant, drained: Instant },
     /// Left, or removed.
     Over,
 }
@@ -148,6 +152,7 @@ impl Participant {
             wishes: Wishes::default(),
             errands: VecDeque::new(),
             outbox: Outbox::default(),
+            pace: Pace::default(),
             directory: Directory::default(),
             openers: Openers::new(OPENERS_MAX),
             unknown: Unknown::default(),
@@ -230,11 +235,12 @@ impl Participant {
     }
 
     /// Says goodbye, thrice within 100 ms because nobody confirms it; then all is over. What is
-    /// queued still goes out before.
+    /// queued still goes out before, for half a second at most.
     pub fn leave(&mut self, reason: u8, now: Instant) {
         if self.phase == Phase::Running {
             self.caller.rest();
-            self.phase = Phase::Leaving { reason, copies: LEAVE_COPIES, next: now };
+            let drained = now + LEAVE_DRAIN;
+            self.phase = Phase::Leaving { reason, copies: LEAVE_COPIES, next: now, drained };
             if self.lines.sending().is_none() {
                 self.end();
             }

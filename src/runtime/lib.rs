@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod client;
 mod config;
 mod error;
 mod handle;
@@ -49,6 +50,10 @@ mod session;
 mod supervisor;
 mod switchboard;
 
+pub use client::{
+    Client, ClientError, ClientNotice, ClientNotices, ClientOptions, IntoJoinAddress, MediaFrame,
+    Member, PublishError, PublishOptions, Publisher, Roster, Selector, Subscription, TokenTrouble,
+};
 pub use config::{Compat, DegradationConfig, NodeConfig, V0Compat, V1Config};
 pub use error::{ConfigError, HandleError, NodeError};
 pub use handle::NodeHandle;
@@ -56,6 +61,7 @@ pub use node::Node;
 pub use notices::{Heard, Notices};
 pub use session::{Participant, Session, SessionState, Stream, StreamKind, StreamPhase};
 
+pub use elara_core::participant::{ClockSample, Counters as ClientCounters, Media};
 pub use elara_shards::command::{Notice, SessionLine, Why};
 pub use elara_shards::io::{Backend, Choice};
 pub use elara_shards::{Counters, Verdict};

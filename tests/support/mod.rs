@@ -8,6 +8,8 @@ pub mod caller;
 pub mod folder;
 pub mod frames;
 pub mod guest;
+pub mod lossy;
+pub mod people;
 pub mod process;
 pub mod room;
 

@@ -157,6 +157,17 @@ impl<P: Place> Room<P> {
 }
 
 impl Room<InMemory> {
+    /// `ms` milliseconds pass, one by one.
+    pub fn tick(&mut self, ms: u64) {
+        for _ in 0..ms {
+            let now = self.shard.io().now() + Span::from_millis(1);
+            self.shard.io().set_now(now);
+            self.nudge();
+            self.cycle();
+        }
+        self.settle();
+    }
+
     /// `ms` milliseconds pass, in steps of ten, while everyone else is silent.
     pub fn pass(&mut self, ms: u64) {
         for _ in 0..ms / 10 {

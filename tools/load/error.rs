@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::{fmt, io};
 
 use crate::plan::PlanError;
+use crate::v1::JoinFailures;
 
 /// Why there is no report.
 #[derive(Debug)]
@@ -23,6 +24,13 @@ pub enum LoadError {
         target: SocketAddr,
         /// The network says that nobody listens there.
         refused: bool,
+    },
+    /// Wire v1: not one participant came in.
+    NobodyIn {
+        /// The relay that should have let them in.
+        target: SocketAddr,
+        /// What they heard instead.
+        failed: JoinFailures,
     },
 }
 
@@ -54,6 +62,20 @@ impl fmt::Display for LoadError {
                  listens there, that it accepts wire v0 from this address (elara: compat.v0), and \
                  that no firewall is in between"
             ),
+            Self::NobodyIn { target, failed } if failed.refused > 0 => write!(
+                f,
+                "nobody listens at {target}: start the relay first, or correct the address"
+            ),
+            Self::NobodyIn { target, failed } if failed.total() == failed.no_answer => write!(
+                f,
+                "the relay at {target} lets nobody in, and does not say why: to whoever does not \
+                 name its own key it answers nothing, nor to a token of an issuer it does not know. \
+                 Check --relay-key against the line `relay public key` of elara serve, --issuer-key \
+                 and --kid against its issuers, and that wire v1 is open there at all"
+            ),
+            Self::NobodyIn { target, failed } => {
+                write!(f, "the relay at {target} let nobody in: of those who tried, {failed}")
+            }
         }
     }
 }

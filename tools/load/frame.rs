@@ -1,4 +1,4 @@
-//! The frames of a run: written in place, and recognised byte for byte when they come back.
+//! The frames of a run in wire v0: written in place, and recognised byte for byte when they come back.
 //!
 //! ```text
 //!   header 30 | stamp 28 | filler .. | 16 zero bytes
@@ -21,6 +21,23 @@ use crate::stamp::{Kind, STAMP_LEN, Stamp};
 const NODE_BASE: u64 = 0xE1A2_A000_0000_0000;
 const BODY: usize = HEADER_LEN + STAMP_LEN;
 
+/// What the headers of load frames say about their content.
+#[derive(Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) class: Class,
+    pub(crate) profile: u8,
+}
+
+impl Look {
+    pub(crate) const fn of(model: Model) -> Self {
+        let (class, profile) = match model {
+            Model::Voice => (Class::Perceptual, profile::VOICE_STANDARD),
+            Model::Video => (Class::Enhancement, profile::VIDEO_STANDARD),
+        };
+        Self { class, profile }
+    }
+}
+
 /// How the frames of one run look.
 pub(crate) struct Frames {
     run: u32,
@@ -29,8 +46,7 @@ pub(crate) struct Frames {
     members: u32,
     first_session: u64,
     size: usize,
-    class: Class,
-    profile: u8,
+    look: Look,
     /// What follows the stamp: filler and zeros.
     tail: Box<[u8]>,
 }
@@ -57,14 +73,18 @@ pub(crate) enum Seen {
     Foreign,
     /// Not as it was sent.
     Corrupt,
+    /// Wire v1: a frame sent too long ago to know it again.
+    Forgotten,
+    /// Wire v1: something the relay says.
+    Control,
+    /// Wire v1: the relay does not like what is sent.
+    Alert,
+    /// Wire v1: the receiver was sent away.
+    Kicked,
 }
 
 impl Frames {
     pub(crate) fn new(plan: &Plan, run: u32) -> Self {
-        let (class, profile) = match plan.model {
-            Model::Voice => (Class::Perceptual, profile::VOICE_STANDARD),
-            Model::Video => (Class::Enhancement, profile::VIDEO_STANDARD),
-        };
         let mut tail: Box<[u8]> = (BODY..plan.size).map(|at| at as u8 ^ 0x5A).collect();
         let filler = tail.len() - TAG_LEN;
         tail[filler..].fill(0);
@@ -75,8 +95,7 @@ impl Frames {
             members: plan.members() as u32,
             first_session: plan.first_session,
             size: plan.size,
-            class,
-            profile,
+            look: Look::of(plan.model),
             tail,
         }
     }
@@ -155,8 +174,8 @@ impl Frames {
 
     fn load_header(&self, member: u32, sequence: u32) -> Header {
         let mut header = Header::v0(self.session(member), node(member));
-        header.class = self.class as u8;
-        header.profile = self.profile;
+        header.class = self.look.class as u8;
+        header.profile = self.look.profile;
         header.set_seq_window(sequence as u16, 0);
         header
     }

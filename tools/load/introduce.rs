@@ -1,4 +1,4 @@
-//! Introductions: a relay learns a participant from its first datagram, so everyone speaks once.
+//! Introductions in wire v0: a relay learns a participant from its first datagram, so everyone speaks once.
 //!
 //! Each introduction is forwarded to all who came before, so a session of a thousand costs half a
 //! million datagrams: introductions wait until the earlier ones have come through, and so go as fast as

@@ -1,8 +1,8 @@
-//! Open-loop load over real UDP sockets, against any relay that speaks wire v0.
+//! Open-loop load over real UDP sockets: wire v0 against any relay, wire v1 against elara.
 //!
-//! What a relay must do to be measured: learn a participant from its first datagram by source
+//! What a relay must do to be measured over wire v0: learn a participant from its first datagram by source
 //! address, and forward each datagram byte for byte to all other participants of the session its
-//! header names.
+//! header names. Over wire v1 participants join with tokens, and their frames are sealed.
 //!
 //! - **Open loop.** Senders follow an absolute schedule, whatever comes back. What is late is sent at once,
 //!   and latency is measured from when it was *due*, so a relay that stalls cannot hide it.
@@ -21,8 +21,10 @@
 //! |---|---|
 //! | [`plan`] | what to do, and what is wrong with it |
 //! | [`schedule`] | when each sender is due |
-//! | [`stamp`] | what a frame carries to be recognised; `frame`: the frame around it |
-//! | `swarm` | the sockets; `introduce`: how the relay learns them |
+//! | [`stamp`] | what a frame of wire v0 carries to be recognised; `frame`: the frame around it |
+//! | `v1` | participants of wire v1: how they come in, what they send |
+//! | `speech` | what the participants say, in whichever wire |
+//! | `swarm` | the sockets; `introduce`: how the relay learns them, wire v0 |
 //! | `tally` | the books; `window`: who has received what |
 //! | `run` | the loop |
 //! | [`report`] | the result |
@@ -37,12 +39,15 @@ pub mod plan;
 pub mod report;
 mod run;
 pub mod schedule;
+mod speech;
 pub mod stamp;
 mod swarm;
 mod tally;
+mod v1;
 mod window;
 
 pub use error::LoadError;
-pub use plan::{Model, Plan, PlanError};
+pub use plan::{Model, Plan, PlanError, Wire};
 pub use report::{Bottleneck, Quantiles, Report};
 pub use run::{Progress, run, run_until};
+pub use v1::{JoinFailures, Joins, Pass, PassError};

@@ -10,8 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+mod entry;
+
 use clap::{Parser, ValueEnum};
-use elara_load::{LoadError, Plan, Progress, run_until};
+use elara_core::limits::V1_FRAME_MAX;
+use elara_load::{LoadError, Plan, Progress, Wire, run_until};
 use elara_shards::sys::wait::Interrupt;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -25,8 +28,15 @@ Examples:
       what a delivered datagram costs the relay, in cpu-nanoseconds, for a program to read
   elara-load 127.0.0.1:7840 --sessions 1 --participants 50 --senders 50
       one big room, everyone speaking
+  elara-load --join 'elara://..' --issuer-key /tmp/elara-dev-../issuer.key
+      wire v1 against `elara serve --dev`, which prints both: everyone joins, then voice
+  elara-load relay.example:7840 --relay-key KEY --issuer-key issuer.key --join-rate 1000
+      wire v1, and 1,000 others come and go every second while the load runs
+  elara-load --join 'elara://..' 'elara://..'
+      wire v1 with tokens from elsewhere: one participant for each address
 
-The relay must accept wire v0 (elara: compat.v0). Exit status: 0 a report, 1 no run, 2 a mistake.";
+Wire v0 must be open at the relay (elara: compat.v0), or for wire v1 the issuer be known to it (elara: v1.issuers).
+Exit status: 0 a report, 1 no run, 2 a mistake.";
 
 /// Open-loop load for elara and other relays: honest latency, loss and cost.
 #[derive(Parser)]
@@ -34,6 +44,8 @@ The relay must accept wire v0 (elara: compat.v0). Exit status: 0 a report, 1 no 
 struct Arguments {
     /// The relay: host and port, as in 127.0.0.1:7840
     target: Option<String>,
+    #[command(flatten)]
+    entry: entry::Options,
     /// Shape of the traffic, and the defaults of the options marked *
     #[arg(long, value_enum, default_value_t = Shape::Voice)]
     model: Shape,
@@ -49,7 +61,7 @@ struct Arguments {
     /// * Sends per second and sender, each of --burst frames [voice: 50 frames, video: 30 bursts]
     #[arg(long, value_name = "R")]
     rate: Option<f64>,
-    /// * Bytes of a frame, 74 to 1400 [voice: 120, video: 1200]
+    /// * Bytes of a frame, 74 to 1400; in wire v1 a padded length [voice: 120, video: 1200, v1: 1232]
     #[arg(long, value_name = "BYTES")]
     size: Option<usize>,
     /// * Frames that are due together [voice: 1, video: 10]
@@ -73,9 +85,9 @@ struct Arguments {
     /// Where the senders' phases come from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Id of the first session; the others follow
-    #[arg(long, value_name = "ID", default_value_t = 1)]
-    first_session: u64,
+    /// Id of the first session; the others follow [1, or that of the join addresses]
+    #[arg(long, value_name = "ID")]
+    first_session: Option<u64>,
     /// Send each burst as one train (UDP_SEGMENT)
     #[arg(long, value_enum, default_value_t = Switch::On)]
     gso: Switch,
@@ -139,13 +151,27 @@ impl Arguments {
             Shape::Voice => Plan::voice(),
             Shape::Video => Plan::video(),
         };
+        let entry = self.entry.read(self.target.is_some())?;
+        let given = entry.pass.as_ref().and_then(|pass| pass.given());
+        let (sessions, participants, first_session) = match given {
+            Some((session, count)) => (1, count as u32, session.0),
+            None => (model.sessions, model.participants, 1),
+        };
+        // The longest frame of wire v1 is what wire v0's 1,200 bytes are meant to be.
+        let size = match entry.wire {
+            Wire::V1 if model.size > 1_000 => V1_FRAME_MAX,
+            _ => model.size,
+        };
         let plan = Plan {
-            target: resolve(self.target.as_deref())?,
-            sessions: self.sessions.unwrap_or(model.sessions),
-            participants: self.participants.unwrap_or(model.participants),
+            target: resolve(entry.target.as_deref().or(self.target.as_deref()))?,
+            wire: entry.wire,
+            suite: self.entry.suite(),
+            join_rate: self.entry.join_rate,
+            sessions: self.sessions.unwrap_or(sessions),
+            participants: self.participants.unwrap_or(participants),
             senders: self.senders.unwrap_or(model.senders),
             rate: self.rate.unwrap_or(model.rate),
-            size: self.size.unwrap_or(model.size),
+            size: self.size.unwrap_or(size),
             burst: self.burst.unwrap_or(model.burst),
             duration: self.duration,
             warmup: self.warmup,
@@ -153,7 +179,8 @@ impl Arguments {
             pid: self.pid,
             cpu: self.cpu,
             seed: self.seed,
-            first_session: self.first_session,
+            first_session: self.first_session.unwrap_or(first_session),
+            pass: entry.pass,
             gso: self.gso == Switch::On,
             gro: self.gro == Switch::On,
             ..model
@@ -171,7 +198,7 @@ impl Arguments {
         }
         let style = ProgressStyle::with_template("{bar:24} {msg}").ok()?;
         let bar = ProgressBar::new(total.as_millis() as u64).with_style(style);
-        bar.set_message("introducing everyone to the relay");
+        bar.set_message("making everyone known to the relay");
         Some(bar)
     }
 }

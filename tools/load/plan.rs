@@ -10,19 +10,28 @@ use std::path::Path;
 use std::time::Duration;
 
 use elara_core::SessionId;
+use elara_core::crypto::Suite;
 use elara_core::limits::{
-    DATAGRAM_MAX, HEADER_LEN, RESERVED_SESSION_LOW, SEGMENTS_MAX, TAG_LEN, V0_FRAME_MAX,
+    CONNECTION_LIFE, DATAGRAM_MAX, HEADER_LEN, REKEY_FRAMES, RESERVED_SESSION_LOW, SEGMENTS_MAX,
+    TAG_LEN, V0_FRAME_MAX, V1_PADDED,
 };
 use elara_shards::sys::cpu;
 use serde::{Serialize, Serializer};
 
 pub use self::mistake::PlanError;
 use crate::stamp::STAMP_LEN;
+use crate::v1::{Pass, Visitors};
 
 /// Shortest load frame: a header, a stamp and a tag.
 pub const FRAME_MIN: usize = HEADER_LEN + STAMP_LEN + TAG_LEN;
 /// Longest load frame, as wire v0 has it.
 pub const FRAME_MAX: usize = V0_FRAME_MAX;
+/// What a load frame of wire v1 may be long: what its frames are padded to, from where there is room.
+pub const V1_SIZES: &[usize] = V1_PADDED.split_at(1).1;
+/// Most joins per second.
+pub const JOIN_RATE_MAX: f64 = 10_000.0;
+/// Of a connection's life, what is left for joining: a run makes no new keys on its way.
+const JOINING_MAX: Duration = Duration::from_secs(600);
 /// Most frames in one burst.
 pub const BURST_MAX: u32 = 1_024;
 /// Most sends (frames, or bursts) per second and sender.
@@ -35,6 +44,17 @@ pub const MEMORY_MAX: u64 = 1 << 30;
 const DESCRIPTORS_SPARE: u64 = 32;
 /// Seconds' worth of its sender's frames by which a frame may come after a later one. Older: lost.
 const REORDER_SECS: f64 = 4.0;
+
+/// The protocol that participants speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wire {
+    /// Nobody proves anything: a participant is an address.
+    #[default]
+    V0,
+    /// Handshakes, sealed frames, a tag on everything.
+    V1,
+}
 
 /// The shape of the traffic. It sets the class and the profile of the frames, and the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +71,17 @@ pub enum Model {
 pub struct Plan {
     /// The relay.
     pub target: SocketAddr,
+    /// What participants speak.
+    pub wire: Wire,
+    /// Wire v1: what lets them in. It says nothing of itself in a report.
+    #[serde(skip)]
+    pub pass: Option<Pass>,
+    /// Wire v1: how they encrypt.
+    #[serde(serialize_with = "as_name")]
+    pub suite: Suite,
+    /// Wire v1: further participants that come and go while the load runs, per second.
+    #[serde(rename = "join_rate_per_s")]
+    pub join_rate: Option<f64>,
     /// What the frames are.
     pub model: Model,
     /// Sessions.
@@ -101,6 +132,10 @@ impl Plan {
     pub fn voice() -> Self {
         Self {
             target: SocketAddr::from(([127, 0, 0, 1], 7840)),
+            wire: Wire::V0,
+            pass: None,
+            suite: Suite::AesGcm,
+            join_rate: None,
             model: Model::Voice,
             sessions: 100,
             participants: 10,
@@ -168,6 +203,11 @@ impl Plan {
     /// The first mistake found.
     pub fn validate(&self) -> Result<(), PlanError> {
         self.validate_shape()?;
+        match self.wire {
+            Wire::V0 if self.join_rate.is_some() => return Err(PlanError::NoVisitors),
+            Wire::V0 => {}
+            Wire::V1 => self.validate_v1()?,
+        }
         self.validate_time()?;
         self.validate_machine()
     }
@@ -206,6 +246,47 @@ impl Plan {
         }
     }
 
+    fn validate_v1(&self) -> Result<(), PlanError> {
+        let Some(pass) = &self.pass else { return Err(PlanError::NoPass) };
+        if let Some((session, count)) = pass.given() {
+            if self.members() != count as u64 || self.sessions != 1 {
+                return Err(PlanError::Addresses { count, members: self.members() });
+            }
+            if self.join_rate.is_some() {
+                return Err(PlanError::VisitorsUninvited);
+            }
+            if session.0 != self.first_session {
+                return Err(PlanError::OtherSession(session));
+            }
+        }
+        if !V1_SIZES.contains(&self.size) {
+            return Err(PlanError::Unpadded(self.size));
+        }
+        if self.participants > u32::from(u16::MAX) {
+            return Err(PlanError::Places(self.participants));
+        }
+        let pace = self.rate * f64::from(self.burst);
+        if pace > f64::from(u16::MAX) {
+            return Err(PlanError::Pace(pace));
+        }
+        if let Some(rate) = self.join_rate
+            && !(0.1..=JOIN_RATE_MAX).contains(&rate)
+        {
+            return Err(PlanError::JoinRate(rate));
+        }
+        let longest = Duration::from_nanos(CONNECTION_LIFE.as_nanos()) - JOINING_MAX;
+        let run = self.warmup.saturating_add(self.duration);
+        if run > longest || pace * run.as_secs_f64() > REKEY_FRAMES as f64 {
+            return Err(PlanError::Rekey(longest));
+        }
+        Ok(())
+    }
+
+    /// Participants that come and go besides the members.
+    fn visitors(&self) -> u64 {
+        self.join_rate.map_or(0, |rate| u64::from(Visitors::count(rate)))
+    }
+
     fn validate_time(&self) -> Result<(), PlanError> {
         if !(0.001..=RATE_MAX).contains(&self.rate) {
             return Err(PlanError::Rate(self.rate));
@@ -231,11 +312,17 @@ impl Plan {
     fn validate_machine(&self) -> Result<(), PlanError> {
         let limit = cpu::raise_descriptor_limit();
         let most = limit.saturating_sub(DESCRIPTORS_SPARE);
-        if self.members() > most {
-            return Err(PlanError::Descriptors { sockets: self.members(), most });
+        let sockets = self.members() + self.visitors();
+        if sockets > most {
+            return Err(PlanError::Descriptors { sockets, most });
         }
         let pairs = self.members() * u64::from(self.senders);
-        let bytes = pairs.saturating_mul(self.reorder_frames() / 8);
+        let mut bytes = pairs.saturating_mul(self.reorder_frames() / 8);
+        if self.wire == Wire::V1 {
+            let speakers = u64::from(self.sessions) * u64::from(self.senders);
+            let kept = self.reorder_frames().saturating_mul(self.size as u64);
+            bytes = bytes.saturating_add(speakers.saturating_mul(kept));
+        }
         if bytes > MEMORY_MAX {
             return Err(PlanError::Memory(bytes));
         }
@@ -264,6 +351,13 @@ impl Plan {
 fn first_reserved(first: u64) -> Option<u64> {
     let near = first & !u64::from(u32::MAX) | u64::from(RESERVED_SESSION_LOW);
     if near >= first { Some(near) } else { near.checked_add(1 << 32) }
+}
+
+fn as_name<S: Serializer>(suite: &Suite, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match suite {
+        Suite::AesGcm => "aes_gcm",
+        Suite::ChaChaPoly => "chacha_poly",
+    })
 }
 
 fn as_secs<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {

@@ -9,8 +9,9 @@ use elara_core::time::Span;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::plan::{Model, Plan};
+use crate::plan::{Model, Plan, Wire};
 use crate::tally::Tally;
+use crate::v1::Joins;
 
 /// Sends later than this, at the 99th percentile, and the load is not what the plan says, in ns.
 const LATE: u64 = 5_000_000;
@@ -61,8 +62,18 @@ pub struct Report {
     pub echoed: u64,
     /// Frames of another run: another generator used the same sessions. Must be 0.
     pub foreign: u64,
-    /// Members that no introduction made known to the relay.
+    /// Members that no introduction made known to the relay, or that it did not let in.
     pub members_silent: u32,
+    /// Wire v1: control frames that arrived.
+    pub control: u64,
+    /// Wire v1: control frames with an ALERT: the relay did not like what was sent. Must be 0.
+    pub alerts: u64,
+    /// Wire v1: members sent away. Must be 0.
+    pub kicked: u64,
+    /// Wire v1: how the members came in, before the load.
+    pub joins: Option<Joins>,
+    /// Wire v1: how those came in who came and went while the load ran.
+    pub visits: Option<Joins>,
     /// From scheduled send to arrival; null when nothing arrived.
     pub latency_ns: Option<Quantiles>,
     /// From scheduled send to actual send; null when nothing was sent.
@@ -80,6 +91,8 @@ pub struct Report {
     pub relay_socket_drops: Option<u64>,
     /// Share of a cpu this generator's thread used during the window.
     pub generator_cpu_share: f64,
+    /// Wire v1: share of a cpu its visitors' thread used while they came and went.
+    pub visitors_cpu_share: Option<f64>,
     /// Datagrams dropped at our own sockets, full receive buffer.
     pub generator_socket_drops: Option<u64>,
     /// Frames our own send buffers had no room for.
@@ -133,6 +146,9 @@ pub(crate) struct Outcome {
     pub(crate) relay_cpu: Option<u64>,
     pub(crate) relay_datagrams: u64,
     pub(crate) silent: u32,
+    pub(crate) joins: Option<Joins>,
+    pub(crate) visits: Option<Joins>,
+    pub(crate) visitors_cpu: u64,
     pub(crate) own_drops: Option<u64>,
     pub(crate) relay_drops: Option<u64>,
 }
@@ -170,6 +186,11 @@ impl Report {
             echoed: counts.echoed,
             foreign: counts.foreign,
             members_silent: outcome.silent,
+            control: counts.control,
+            alerts: counts.alerts,
+            kicked: counts.kicked,
+            joins: outcome.joins,
+            visits: outcome.visits,
             latency_ns: Quantiles::of(&tally.latency),
             send_lateness_ns: Quantiles::of(&tally.lateness),
             relay_cpu_ns: outcome.relay_cpu,
@@ -180,6 +201,9 @@ impl Report {
             relay_cpu_share: outcome.relay_cpu_in_window.map(share),
             relay_socket_drops: outcome.relay_drops,
             generator_cpu_share: share(outcome.own_cpu),
+            visitors_cpu_share: outcome
+                .visits
+                .map(|visits| outcome.visitors_cpu as f64 / 1e9 / visits.took_s.max(1e-9)),
             generator_socket_drops: outcome.own_drops,
             generator_send_busy: counts.busy,
             bottleneck: None,
@@ -191,7 +215,7 @@ impl Report {
     fn limits(&self) -> Option<Vec<Bottleneck>> {
         let late = self.send_lateness_ns.is_some_and(|late| late.p99 > LATE);
         let reasons: Vec<_> = [
-            (self.generator_cpu_share >= BUSY, Bottleneck::Cpu),
+            (self.cpu_share() >= BUSY, Bottleneck::Cpu),
             (late, Bottleneck::LateSends),
             (self.generator_send_busy > 0, Bottleneck::SendBuffer),
             (self.generator_socket_drops.is_some_and(|drops| drops > 0), Bottleneck::ReceiveDrops),
@@ -202,13 +226,18 @@ impl Report {
         (!reasons.is_empty()).then_some(reasons)
     }
 
+    /// What the generator used of its cpu, visitors included.
+    fn cpu_share(&self) -> f64 {
+        self.generator_cpu_share + self.visitors_cpu_share.unwrap_or(0.0)
+    }
+
     /// The sentence that says in which way the generator was the limit.
     fn limit_sentence(&self, reasons: &[Bottleneck]) -> String {
         let clauses: Vec<String> = reasons
             .iter()
             .map(|reason| match reason {
                 Bottleneck::Cpu => {
-                    format!("it used {:.0} % of its cpu", self.generator_cpu_share * 100.0)
+                    format!("it used {:.0} % of its cpu", self.cpu_share() * 100.0)
                 }
                 Bottleneck::LateSends => format!(
                     "one frame in a hundred left {} late or later",
@@ -233,7 +262,7 @@ impl Report {
 }
 
 impl Quantiles {
-    fn of(histogram: &Histogram<u64>) -> Option<Self> {
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let at = |quantile| histogram.value_at_quantile(quantile);
         (!histogram.is_empty()).then(|| Self {
             p50: at(0.5),
@@ -256,7 +285,11 @@ impl fmt::Display for Report {
         };
         writeln!(
             f,
-            "{model} to {}: {} sessions x {} participants, {} sending {sends} of {} B, {:.1} s{}\n",
+            "{model} over {} to {}: {} sessions x {} participants, {} sending {sends} of {} B, {:.1} s{}\n",
+            match plan.wire {
+                Wire::V0 => "v0",
+                Wire::V1 => "v1",
+            },
             plan.target,
             grouped(plan.sessions.into()),
             grouped(plan.participants.into()),
@@ -270,6 +303,11 @@ impl fmt::Display for Report {
             writeln!(f, "  {name:<14}{:>14}{gap}{rest}", grouped(count))
         };
         let rate = |per_s: f64| format!("{}/s", grouped(per_s.round() as u64));
+        for (name, joins) in [("joined", self.joins), ("visited", self.visits)] {
+            if let Some(joins) = joins {
+                row(f, name, joins.joined, &joins.to_string())?;
+            }
+        }
         row(f, "offered", self.offered, &format!("frames, {}", rate(self.offered_per_s)))?;
         let bits = self.delivered_bits_per_s / 1e6;
         let text = format!("datagrams, {}, {bits:.1} Mbit/s", rate(self.delivered_per_s));
@@ -286,6 +324,8 @@ impl fmt::Display for Report {
             ("echoed", self.echoed, "back to their own sender"),
             ("foreign", self.foreign, "of another run: choose another --first-session"),
             ("silent", self.members_silent.into(), "members the relay never came to know"),
+            ("alerts", self.alerts, "the relay did not like what was sent"),
+            ("kicked", self.kicked, "members sent away"),
             (
                 "relay drops",
                 self.relay_socket_drops.unwrap_or(0),
@@ -300,9 +340,14 @@ impl fmt::Display for Report {
         write!(f, "\n  {:<14}", "")?;
         columns.iter().try_for_each(|name| write!(f, "{name:>10}"))?;
         writeln!(f)?;
-        for (name, quantiles) in
-            [("latency", self.latency_ns), ("sent late", self.send_lateness_ns)]
-        {
+        let latency = |joins: Option<Joins>| joins.map(|joins| joins.latency_ns);
+        for (name, quantiles) in [
+            ("latency", Some(self.latency_ns)),
+            ("sent late", Some(self.send_lateness_ns)),
+            ("join", latency(self.joins)),
+            ("visit", latency(self.visits)),
+        ] {
+            let Some(quantiles) = quantiles else { continue };
             write!(f, "  {name:<14}")?;
             match quantiles {
                 Some(q) => [q.p50, q.p90, q.p99, q.p999, q.max]
@@ -324,6 +369,9 @@ impl fmt::Display for Report {
             writeln!(f, "  relay         cost unknown: its process ended, or nothing arrived")?;
         }
         writeln!(f, "  generator     {:.1} % of a cpu", self.generator_cpu_share * 100.0)?;
+        if let Some(share) = self.visitors_cpu_share {
+            writeln!(f, "  visitors      {:.1} % of a cpu", share * 100.0)?;
+        }
         match &self.bottleneck {
             Some(reasons) => writeln!(f, "\n{}", self.limit_sentence(reasons)),
             None => Ok(()),
@@ -332,7 +380,7 @@ impl fmt::Display for Report {
 }
 
 /// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -381,6 +429,9 @@ mod tests {
             relay_cpu: Some(4_400),
             relay_datagrams: 2,
             silent: 0,
+            joins: None,
+            visits: None,
+            visitors_cpu: 0,
             own_drops: Some(0),
             relay_drops: None,
         };

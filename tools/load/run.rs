@@ -12,20 +12,25 @@
 //! ```
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use elara_core::limits::V1_FRAME_MAX;
 use elara_core::time::{Instant, Span};
+use elara_shards::counters::Egress;
 use elara_shards::sys::cpu::{self, monotonic};
 
 use crate::drops::dropped;
 use crate::error::{LoadError, kernel};
 use crate::frame::Frames;
 use crate::introduce::introduce;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError, Wire};
 use crate::report::{Outcome, Report};
 use crate::schedule::{Due, Schedule};
+use crate::speech::Speech;
 use crate::swarm::Swarm;
 use crate::tally::Tally;
+use crate::v1::{Joins, Party, Visitors, join};
 
 /// How often the caller hears how it goes.
 const PROGRESS: Span = Span::from_millis(200);
@@ -73,24 +78,62 @@ pub fn run_until(
         cpu::pin(cpu).map_err(kernel("pinning this thread to its cpu"))?;
     }
     cpu::set_timer_slack(1_000);
-    let run = monotonic().as_nanos() as u32 ^ std::process::id().rotate_left(16);
-    let frames = Frames::new(plan, run);
     let mut swarm = Swarm::open(plan)?;
-    let silent = introduce(plan, &frames, &mut swarm)?;
+    let Entered { speech, silent, joins, visitors } = enter(plan, &mut swarm)?;
 
     let (family, ports) = swarm.ports();
     let ours = || dropped(family, &ports);
     let relays =
         || plan.target.ip().is_loopback().then(|| dropped(family, &[plan.target.port()]))?;
     let (ours_before, relays_before) = (ours(), relays());
-    let mut engine = Engine::new(plan, frames, swarm);
-    engine.drive(stop, progress)?;
+    let mut engine = Engine::new(plan, speech, swarm);
+    let over = AtomicBool::new(false);
+    let visited = thread::scope(|scope| {
+        let visiting = visitors.map(|visitors| scope.spawn(|| visitors.visit(&over)));
+        let driven = engine.drive(stop, progress);
+        over.store(true, Ordering::Relaxed);
+        let join = |visiting: thread::ScopedJoinHandle<'_, _>| {
+            visiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        let visited = visiting.map(join).transpose();
+        driven.and(visited)
+    })?;
     let more = |after: Option<u64>, before: Option<u64>| Some(after?.saturating_sub(before?));
     let mut outcome = engine.outcome();
-    outcome.silent = silent;
+    engine.speech.leave(&mut engine.swarm);
+    (outcome.silent, outcome.joins) = (silent, joins);
+    if let Some(visited) = visited {
+        (outcome.visits, outcome.visitors_cpu) = (Some(visited.joins), visited.cpu_nanos);
+    }
     outcome.own_drops = more(ours(), ours_before);
     outcome.relay_drops = more(relays(), relays_before);
     Ok(Report::new(plan, &engine.tally, &outcome))
+}
+
+/// Everyone is known to the relay.
+struct Entered {
+    speech: Speech,
+    /// But for so many.
+    silent: u32,
+    joins: Option<Joins>,
+    /// Those who come later.
+    visitors: Option<Visitors>,
+}
+
+fn enter(plan: &Plan, swarm: &mut Swarm) -> Result<Entered, LoadError> {
+    if plan.wire == Wire::V0 {
+        let run = monotonic().as_nanos() as u32 ^ std::process::id().rotate_left(16);
+        let frames = Frames::new(plan, run);
+        let silent = introduce(plan, &frames, swarm)?;
+        return Ok(Entered { speech: Speech::V0(frames), silent, joins: None, visitors: None });
+    }
+    let pass = plan.pass.as_ref().ok_or(PlanError::NoPass)?;
+    let invite = |rate| Visitors::invite(plan, pass, rate);
+    let visitors = plan.join_rate.map(invite).transpose()?;
+    let mut party = Box::new(Party::invite(plan, pass));
+    let joins = join(plan, &mut party, swarm)?;
+    let silent = (joins.tried - joins.joined) as u32;
+    Ok(Entered { speech: Speech::V1(party), silent, joins: Some(joins), visitors })
 }
 
 /// The clocks and counts that say what an interval cost.
@@ -113,7 +156,7 @@ struct Speaker {
 
 struct Engine<'plan> {
     plan: &'plan Plan,
-    frames: Frames,
+    speech: Speech,
     swarm: Swarm,
     speakers: Vec<Speaker>,
     schedule: Schedule,
@@ -129,8 +172,9 @@ struct Engine<'plan> {
 }
 
 impl<'plan> Engine<'plan> {
-    fn new(plan: &'plan Plan, frames: Frames, swarm: Swarm) -> Self {
-        let speaker = |member| Speaker { member, next: 0, burst: frames.burst(member, plan.burst) };
+    fn new(plan: &'plan Plan, speech: Speech, swarm: Swarm) -> Self {
+        let burst = |member| speech.burst(plan, member);
+        let speaker = |member| Speaker { member, next: 0, burst: burst(member) };
         let speakers: Vec<Speaker> = (0..plan.members() as u32)
             .filter(|member| member % plan.participants < plan.senders)
             .map(speaker)
@@ -141,7 +185,7 @@ impl<'plan> Engine<'plan> {
         let senders = speakers.len() as u32;
         Self {
             plan,
-            frames,
+            speech,
             swarm,
             speakers,
             schedule: Schedule::new(start, end.since(start), senders, plan.rate, plan.seed),
@@ -183,7 +227,7 @@ impl<'plan> Engine<'plan> {
             }
             let now = self.send_due(now, SENDS);
             if now < self.end {
-                self.keep_alives.send_due(now, self.plan, &self.frames, &mut self.swarm);
+                self.keep_alives.send_due(now, self.plan, &mut self.speech, &mut self.swarm);
             }
             let wake = self.next_event(now).min(next_progress);
             for index in 0..self.swarm.wait(wake.since(now))? {
@@ -212,9 +256,15 @@ impl<'plan> Engine<'plan> {
     fn send(&mut self, due: Due, now: Instant) {
         let speaker = &mut self.speakers[due.sender as usize];
         let scheduled = due.at.as_nanos();
-        self.frames.stamp(&mut speaker.burst, speaker.member, speaker.next, scheduled);
+        let (member, sequence) = (speaker.member, speaker.next);
+        let ready =
+            self.speech.fill(&mut speaker.burst, self.plan.size, member, sequence, scheduled);
         speaker.next += self.plan.burst;
-        let egress = self.swarm.send_burst(speaker.member, &speaker.burst);
+        let egress = if ready {
+            self.swarm.send_burst(member, &speaker.burst)
+        } else {
+            Egress { failed: self.plan.burst.into(), ..Egress::default() }
+        };
         self.tally.sent(self.plan.burst, scheduled, now.as_nanos(), egress);
     }
 
@@ -224,8 +274,9 @@ impl<'plan> Engine<'plan> {
         let received = self.swarm.receive(member)?;
         let now = monotonic();
         for bytes in received.datagrams() {
-            let seen = self.frames.inspect(member, bytes);
-            self.tally.arrived(member, seen, now.as_nanos());
+            self.speech.inspect(member, bytes, now, |seen| {
+                self.tally.arrived(member, seen, now.as_nanos());
+            });
         }
         self.last_arrival = now;
         Ok(now)
@@ -302,6 +353,9 @@ impl<'plan> Engine<'plan> {
             relay_cpu: relay_cpu(drained),
             relay_datagrams: drained.useful - begin.useful,
             silent: 0,
+            joins: None,
+            visits: None,
+            visitors_cpu: 0,
             own_drops: None,
             relay_drops: None,
         }
@@ -323,7 +377,7 @@ impl KeepAlives {
         Self { next: start + step, step, member: 0, round: 1 }
     }
 
-    fn send_due(&mut self, now: Instant, plan: &Plan, frames: &Frames, swarm: &mut Swarm) {
+    fn send_due(&mut self, now: Instant, plan: &Plan, speech: &mut Speech, swarm: &mut Swarm) {
         if now < self.next {
             return;
         }
@@ -332,7 +386,9 @@ impl KeepAlives {
         // Load keeps its senders alive.
         let speaks = member % plan.participants < plan.senders && plan.rate >= 1.0;
         if !speaks {
-            swarm.send_frame(member, &frames.keep_alive(member, self.round));
+            let mut bytes = [0; V1_FRAME_MAX];
+            let len = speech.keep_alive(member, self.round, now, &mut bytes);
+            swarm.send_frame(member, &bytes[..len]);
         }
         self.member += 1;
         if u64::from(self.member) == plan.members() {

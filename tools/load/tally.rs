@@ -43,6 +43,12 @@ pub(crate) struct Counts {
     pub(crate) echoed: u64,
     /// See [`Seen`].
     pub(crate) foreign: u64,
+    /// See [`Seen`].
+    pub(crate) control: u64,
+    /// See [`Seen`].
+    pub(crate) alerts: u64,
+    /// See [`Seen`].
+    pub(crate) kicked: u64,
     /// Sequence numbers passed over and not seen since, warm-up included: what looks lost so far.
     pub(crate) gaps: i64,
     /// Datagrams that arrived as they should, keep-alives included; each once, as far as that is known.
@@ -102,6 +108,10 @@ impl Tally {
             Seen::Echo => return counts.echoed += 1,
             Seen::Foreign => return counts.foreign += 1,
             Seen::Corrupt => return counts.corrupt += 1,
+            Seen::Forgotten => return counts.too_late += 1,
+            Seen::Control => return counts.control += 1,
+            Seen::Alert => return counts.alerts += 1,
+            Seen::Kicked => return counts.kicked += 1,
         };
         let pair = receiver as usize * self.senders as usize + sender as usize;
         let arrival = self.windows.note(pair, sequence);
@@ -171,7 +181,7 @@ mod tests {
     #[test]
     fn what_must_never_happen_counts_whenever_it_happens() {
         let mut tally = tally(0..0);
-        let wrong = [Seen::WrongSession, Seen::Corrupt, Seen::Echo, Seen::Foreign];
+        let wrong = [Seen::WrongSession, Seen::Corrupt, Seen::Echo, Seen::Foreign, Seen::Kicked];
         for seen in wrong.into_iter().chain([Seen::KeepAlive(2), load(0, 0)]) {
             tally.arrived(1, seen, 5);
         }
@@ -180,6 +190,7 @@ mod tests {
             corrupt: 1,
             echoed: 1,
             foreign: 1,
+            kicked: 1,
             useful: 2,
             arrived: 1,
             ..Counts::default()

@@ -38,7 +38,7 @@ enum Task {
     },
     /// Measure.
     #[command(subcommand)]
-    Bench(Bench),
+    Bench(bench::Bench),
     /// The gate's questions, asked for hours.
     Soak(Chosen),
     /// Write the golden vectors again, from the published 0.2.0 crates.
@@ -46,6 +46,9 @@ enum Task {
     /// The bare forwarder that `bench floor` measures beside the relay.
     #[command(hide = true)]
     FloorForwarder(bench::forwarder::Options),
+    /// The sender of forged datagrams that `bench flood` lets loose on the relay.
+    #[command(hide = true)]
+    Forger(bench::forger::Options),
 }
 
 #[derive(Args)]
@@ -56,12 +59,6 @@ struct Chosen {
     /// Say what the steps are, and run none.
     #[arg(long)]
     list: bool,
-}
-
-#[derive(Subcommand)]
-enum Bench {
-    /// The relay beside bare forwarders without any logic, in the same run.
-    Floor(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -79,10 +76,11 @@ fn perform(task: Task) -> Result<bool, String> {
     match task {
         Task::FloorForwarder(options) => bench::forwarder::run(&options).map(|()| true),
         Task::Ci(chosen) => steps(ci::GATE, &chosen, "cargo xtask ci", needs::meet),
+        Task::Forger(options) => bench::forger::run(&options).map(|()| true),
         Task::Soak(chosen) => steps(ci::SOAK, &chosen, "cargo xtask soak", || Ok(())),
         Task::Tidy { rule } => tidy::run(&Places::find()?.root, rule.as_deref()),
         Task::Vectors => ci::vectors(&Places::find()?).show(|_| {}),
-        Task::Bench(Bench::Floor(options)) => bench::floor(&options, &Places::find()?),
+        Task::Bench(bench) => bench::run(&bench, &Places::find()?),
     }
 }
 

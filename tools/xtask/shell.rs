@@ -72,6 +72,12 @@ impl Run {
         if status.success() { Ok(()) } else { Err(self.wrong(status)) }
     }
 
+    /// Runs it and shows nothing; whether that worked.
+    pub(crate) fn perform_quietly(&self) -> bool {
+        let quiet = self.command().stdout(Stdio::null()).stderr(Stdio::null()).status();
+        quiet.is_ok_and(|status| status.success())
+    }
+
     /// Runs it and answers what it prints.
     ///
     /// # Errors

@@ -336,6 +336,35 @@ mod tests {
     }
 
     #[test]
+    fn whatever_members_seal_the_books_balance() {
+        let mut random = Seeded::new(9);
+        let mut scene = Scene::default();
+        for _ in 0..50_000 {
+            let small = random.below(2) == 0;
+            let mut number = |most: u64| if small { random.below(most) } else { random.next_u64() };
+            let stream = Stream {
+                stream: U16::new(number(5) as u16),
+                bits: number(16) as u8,
+                layer: number(2) as u8,
+                frame: U32::new(number(20) as u32),
+                index: U32::new(number(60) as u32),
+            };
+            let (inst, current) = (Inst([number(3) as u8; 16]), number(2) == 0);
+            let inlet = (NodeId(number(3)), stream.stream.get(), stream.layer);
+            let content = [0; 1_000];
+            let content = &content[..random.below(1_000) as usize];
+            let Scene { assembly, counters } = &mut scene;
+            assembly.take(inlet, (inst, current), &stream, content, counters);
+            if random.below(100) == 0 {
+                let courses = assembly.inlets.values();
+                let waiting = courses.flat_map(|course| course.partial.iter().map(Partial::cost));
+                assert_eq!(assembly.bytes, waiting.sum::<usize>());
+                assert!(assembly.bytes <= ASSEMBLY_BYTES_MAX);
+            }
+        }
+    }
+
+    #[test]
     fn a_sender_that_starts_anew_counts_anew() {
         let mut scene = Scene::default();
         let whole = bits::FIRST | bits::LAST;

@@ -106,12 +106,17 @@ impl Participant {
 
     fn handle_pong(&mut self, pong: &Pong, now: Instant) {
         let Some(line) = self.lines.active_mut() else { return };
-        let sent = line.pings.answered(pong.id.get());
+        let (conn, misses) = (line.link.conn, pong.missing.get() != 0);
+        let sent = line.pings.answered(pong.id.get(), misses);
         self.counters.core_missing += u64::from(pong.missing.get().count_ones());
-        if let Some(sent) = sent.filter(|sent| U64::new(micros(*sent)) == pong.t_client_us) {
+        if let Some(sent) = sent.filter(|sent| U64::new(micros(sent.at)) == pong.t_client_us) {
+            // Newest first, each before what waits: so the oldest goes out first.
+            for seq in pong.missing(sent.next_core) {
+                self.counters.core_resent += u64::from(self.outbox.missing(conn, seq));
+            }
             self.events.tell(Event::Clock(ClockSample {
                 id: pong.id.get(),
-                t_client_us: micros(sent),
+                t_client_us: micros(sent.at),
                 t_relay_rx_us: pong.t_relay_rx_us.get(),
                 t_relay_tx_us: pong.t_relay_tx_us.get(),
                 t_client_rx_us: micros(now),

@@ -16,7 +16,7 @@ use super::receipts::Receipts;
 use crate::crypto::handshake::{Link, Terms};
 use crate::crypto::seal::Sealer;
 use crate::limits::{
-    CHALLENGES_MAX, CONNECTION_LIFE, HALF_OPEN, OLD_CONNECTION, PING_BRISK, PING_MS,
+    CHALLENGES_MAX, CONNECTION_LIFE, CORE_CHECK, HALF_OPEN, OLD_CONNECTION, PING_BRISK, PING_MS,
     PINGS_REMEMBERED, PINGS_UNANSWERED, WISH_FIRST, WISH_LONGEST,
 };
 use crate::time::{Instant, Span};
@@ -56,7 +56,7 @@ impl Line {
 
     /// Between two pings.
     pub(super) fn ping_pause(&self) -> Span {
-        if !self.proven || self.pings.brisk || self.is_degraded() {
+        if !self.proven || self.pings.brisk || self.pings.unconfirmed || self.is_degraded() {
             return PING_BRISK;
         }
         Span::from_millis(u64::from(self.terms.ping_ms).clamp(PING_MS.min, PING_MS.max))
@@ -91,15 +91,35 @@ pub(super) struct Pings {
     pub(super) next: Instant,
     /// Until the next answer, ping often: the address has changed, or a RESET came.
     brisk: bool,
+    /// A Core frame has gone out of which no answer tells yet; when the last one did.
+    unconfirmed: bool,
+    core_sent: Instant,
     unanswered: u32,
     next_id: u32,
     /// The last ones sent, under their number modulo how many.
-    sent: [Option<(u32, Instant)>; PINGS_REMEMBERED],
+    sent: [Option<Sent>; PINGS_REMEMBERED],
+}
+
+/// A ping that went out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    id: u32,
+    pub(super) at: Instant,
+    /// What it said the next Core frame would be.
+    pub(super) next_core: u32,
 }
 
 impl Pings {
     const fn new(now: Instant) -> Self {
-        Self { next: now, brisk: false, unanswered: 0, next_id: 0, sent: [None; PINGS_REMEMBERED] }
+        Self {
+            next: now,
+            brisk: false,
+            unconfirmed: false,
+            core_sent: Instant::ZERO,
+            unanswered: 0,
+            next_id: 0,
+            sent: [None; PINGS_REMEMBERED],
+        }
     }
 
     pub(super) const fn hurry(&mut self, now: Instant) {
@@ -107,25 +127,33 @@ impl Pings {
         self.brisk = true;
     }
 
+    /// A Core frame goes out: soon, the relay is asked whether it has come.
+    pub(super) fn core_sent(&mut self, now: Instant) {
+        self.unconfirmed = true;
+        self.core_sent = now;
+        self.next = self.next.min(now + CORE_CHECK);
+    }
+
     /// The number of the ping that goes out.
-    pub(super) fn send(&mut self, now: Instant) -> u32 {
+    pub(super) fn send(&mut self, now: Instant, next_core: u32) -> u32 {
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
         self.unanswered = self.unanswered.saturating_add(1);
-        self.sent[id as usize % PINGS_REMEMBERED] = Some((id, now));
+        self.sent[id as usize % PINGS_REMEMBERED] = Some(Sent { id, at: now, next_core });
         id
     }
 
-    /// An answer came: when its ping was sent, if that is remembered.
-    pub(super) fn answered(&mut self, id: u32) -> Option<Instant> {
+    /// An answer came, and says whether it misses Core frames: its ping, if that is remembered.
+    pub(super) fn answered(&mut self, id: u32, misses: bool) -> Option<Sent> {
         self.unanswered = 0;
         self.brisk = false;
         let place = &mut self.sent[id as usize % PINGS_REMEMBERED];
-        let sent = place.filter(|(sent, _)| *sent == id).map(|(_, at)| at);
-        if sent.is_some() {
-            *place = None;
+        let sent = (*place).filter(|sent| sent.id == id)?;
+        *place = None;
+        if !misses && sent.at >= self.core_sent {
+            self.unconfirmed = false;
         }
-        sent
+        Some(sent)
     }
 }
 

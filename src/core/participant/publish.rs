@@ -2,17 +2,15 @@
 //!
 //! A frame is sealed for the connection that data goes by at that moment, and stays good for 3 s
 //! after another has taken over. [`Participant::seal_frame`] writes into the caller's buffer and
-//! allocates nothing after a stream's first frame; [`Participant::send_media`] queues.
-
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+//! allocates nothing after a stream's first frame; [`Participant::send_media`] queues. Queued frames of
+//! class Core are sent again when the relay says that they are missing.
 
 use zerocopy::little_endian::{I32, U16, U32};
 
 use super::line::Line;
+use super::outbox::Sealed;
 use super::{Participant, SendError};
 use crate::ids::{NodeId, SessionId};
-use crate::limits::{OUTBOX_MAX, PUBLISHED_MAX, V1_FRAME_MAX};
 use crate::wire::header::{Class, Header};
 use crate::wire::v1::split::{self, Pieces};
 use crate::wire::v1::tlv::bits;
@@ -44,64 +42,6 @@ pub struct MediaHead {
     pub bits: u8,
 }
 
-/// Sealed datagrams that wait, and the indexes of what is published.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    waiting: VecDeque<Vec<u8>>,
-    spare: Vec<Vec<u8>>,
-    /// The next index of each stream and layer.
-    indexes: Vec<((u16, u8), u32)>,
-}
-
-impl Outbox {
-    pub(super) fn pop(&mut self, out: &mut [u8]) -> Option<usize> {
-        let datagram = self.waiting.pop_front()?;
-        let len = datagram.len();
-        out[..len].copy_from_slice(&datagram);
-        self.spare.push(datagram);
-        Some(len)
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.waiting.clear();
-        self.spare.clear();
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    fn check_room(&self, frames: usize) -> Result<(), SendError> {
-        if self.waiting.len() + frames > OUTBOX_MAX { Err(SendError::Full) } else { Ok(()) }
-    }
-
-    /// Queues `len` bytes that `write` fills.
-    fn push(
-        &mut self,
-        write: impl FnOnce(&mut [u8]) -> Result<usize, SendError>,
-    ) -> Result<(), SendError> {
-        let mut datagram = self.spare.pop().unwrap_or_default();
-        datagram.resize(V1_FRAME_MAX, 0);
-        let len = write(&mut datagram)?;
-        datagram.truncate(len);
-        self.waiting.push_back(datagram);
-        Ok(())
-    }
-
-    fn index(&mut self, stream: u16, layer: u8) -> Result<&mut u32, SendError> {
-        let at = self.indexes.iter().position(|(inlet, _)| *inlet == (stream, layer));
-        let at = match at {
-            Some(at) => at,
-            None if self.indexes.len() >= PUBLISHED_MAX => return Err(SendError::TooManyStreams),
-            None => {
-                self.indexes.push(((stream, layer), 0));
-                self.indexes.len() - 1
-            }
-        };
-        Ok(&mut self.indexes[at].1)
-    }
-}
-
 /// What of a frame does not change from piece to piece.
 struct Frames<'a> {
     line: &'a mut Line,
@@ -117,7 +57,7 @@ impl Frames<'_> {
         opened: Opened<'_>,
         frame_len: usize,
         out: &mut [u8],
-    ) -> Result<usize, SendError> {
+    ) -> Result<Sealed, SendError> {
         let (session, node) = self.names;
         let link = &mut self.line.link;
         let kind = Kind::Data(self.head.class);
@@ -127,8 +67,9 @@ impl Frames<'_> {
         let key = KeyName { epoch: U16::ZERO, conn: link.conn, generation: 0 };
         let mut frame = FrameMut::begin(out, &header, tlvs, key, frame_len)?;
         opened.fill(frame.end_to_end().text).map_err(|_| SendError::TooLarge)?;
-        link.sending.data(&self.line.sealer, frame.finish())?;
-        Ok(frame_len)
+        let seq = link.sending.data(&self.line.sealer, frame.finish())?;
+        let core = (self.head.class == Class::Core).then_some((link.conn, seq));
+        Ok(Sealed { len: frame_len, core })
     }
 
     fn shape(&self, tlvs: &Tlvs<'_>) -> Result<Shape, SendError> {
@@ -165,7 +106,7 @@ impl Participant {
     }
 
     /// Writes one frame of a stream into `out`, sealed and ready to be sent: its length. What it
-    /// takes at most is [`Self::content_max`]. Nothing is queued.
+    /// takes at most is [`Self::content_max`]. Nothing is queued, and nothing kept to be sent again.
     ///
     /// # Errors
     /// See [`SendError`]; [`SendError::Frame`] also when `out` is too short.
@@ -186,9 +127,9 @@ impl Participant {
         let frame_len = frames.shape(&tlvs)?.frame_len(content.len());
         let frame_len = frame_len.ok_or(SendError::TooLarge)?;
         let opened = Opened { kind: BodyKind::Media, content };
-        let len = frames.write(&tlvs, opened, frame_len, out)?;
+        let sealed = frames.write(&tlvs, opened, frame_len, out)?;
         *index = index.wrapping_add(1);
-        Ok(len)
+        Ok(sealed.len)
     }
 
     /// Publishes an event that writes a state atom: `content` is the event with its proof, at most

@@ -124,7 +124,7 @@ impl Participant {
         }
         let (conn, state) = (frame.key.conn, frame.tlvs.state);
         let author = match state {
-            Some(state) => self.directory.author_of(node, state.inst),
+            Some(state) => self.directory.author_of(node, state.inst, now),
             None => self.directory.author(node, conn, now),
         };
         let Some(author) = author else {
@@ -154,7 +154,7 @@ impl Participant {
         let (profile, time_hint) = (header.profile, header.time_hint.get());
         let event = match (opened.kind, frame.tlvs.stream, inlet) {
             (BodyKind::Media, Some(stream), Some(inlet)) if state.is_none() => {
-                let newest = self.directory.is_newest(node, &author);
+                let newest = self.directory.is_newest(node, &author, now);
                 let source = (author.inst, newest);
                 let whole = assembly.take(inlet, source, stream, opened.content, counters);
                 let Some(content) = whole else { return Ok(()) };

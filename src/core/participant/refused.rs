@@ -80,6 +80,8 @@ pub struct Counters {
     pub digest_mismatches: u64,
     /// PONGs that said a Core frame of ours is missing, frames counted.
     pub core_missing: u64,
+    /// Core frames of ours sent again because they were missing.
+    pub core_resent: u64,
     /// Refused: not of this wire, session or connection; see [`Refused`].
     pub refused_shape: u64,
     /// Refused: handshake frames.

@@ -7,16 +7,16 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
 use super::control::micros;
-use super::directory::Directory;
 use super::event::Event;
 use super::line::Line;
+use super::outbox::Outbox;
 use super::{Errand, Participant, Phase, Wishes};
 use crate::limits::{LEAVE_PAUSE, V1_FRAME_MAX, WAITING_EVERY};
 use crate::random::SecureRandom;
 use crate::time::{Instant, UnixMillis};
 use crate::wire::header::{Class, Header};
 use crate::wire::v1::control::{
-    Ack, Get, KeyframeRequest, Kick, Leave, Ping, StreamsMine, Subscribe, get, kind,
+    Get, KeyframeRequest, Kick, Leave, Ping, StreamsMine, Subscribe, get,
 };
 use crate::wire::v1::{Control, ControlWriter, Kind};
 
@@ -37,6 +37,20 @@ impl Participant {
             return None;
         }
         self.advance(now);
+        let len = self.write_next(now, calendar, random, out)?;
+        if let Some(line) = self.lines.sending() {
+            self.pace.spend(len, &line.terms, now);
+        }
+        Some(len)
+    }
+
+    fn write_next(
+        &mut self,
+        now: Instant,
+        calendar: UnixMillis,
+        random: &mut impl SecureRandom,
+        out: &mut [u8],
+    ) -> Option<usize> {
         if let Some(len) = self.write_challenged(out) {
             return Some(len);
         }
@@ -50,7 +64,12 @@ impl Participant {
         if let Some(len) = self.write_active(now, out) {
             return Some(len);
         }
-        if let Some(len) = self.outbox.pop(out) {
+        if self.pace.ready() <= now
+            && let Some((len, core)) = self.outbox.pop(out)
+        {
+            if core && let Some(line) = self.lines.sending_mut() {
+                line.pings.core_sent(now);
+            }
             return Some(len);
         }
         self.write_leave(now, out)
@@ -61,11 +80,14 @@ impl Participant {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Idle | Phase::Over => return None,
-            Phase::Leaving { next, .. } => return Some(next),
+            Phase::Leaving { next, drained, .. } => {
+                let queued = !self.outbox.is_empty();
+                return Some(if queued { self.pace.ready().min(drained) } else { next });
+            }
             Phase::Running => {}
         }
-        let outbox =
-            (!self.outbox.is_empty() || self.lines.is_challenged()).then_some(Instant::ZERO);
+        let challenged = self.lines.is_challenged().then_some(Instant::ZERO);
+        let outbox = (!self.outbox.is_empty()).then(|| self.pace.ready());
         let waiting = self.waiting.map(|(_, next)| next);
         let fresh = self.lines.fresh().map(|line| self.line_due(line));
         let active = self.lines.active().map(|line| {
@@ -83,7 +105,10 @@ impl Participant {
             let life_ends = self.lines.active().map(Line::life_ends);
             life_ends.filter(|_| asking.is_none())
         });
-        [outbox, waiting, fresh, active, errands, unknown, asking, ends].into_iter().flatten().min()
+        [challenged, outbox, waiting, fresh, active, errands, unknown, asking, ends]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Pings and wishes of a line.
@@ -151,36 +176,33 @@ impl Participant {
         if due > now {
             return None;
         }
-        let Self { lines, wishes, .. } = self;
+        let Self { lines, wishes, outbox, .. } = self;
         let line = lines.fresh_mut()?;
         let mut writer = ControlWriter::new(out, &header).ok()?;
-        write_line(line, &mut writer, wishes, now);
+        write_line(line, &mut writer, wishes, outbox, now);
         finish(line, writer)
     }
 
     fn write_active(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
         let header = self.control_header();
-        let Self { lines, wishes, errands, directory, .. } = self;
+        let Self { lines, wishes, errands, directory, outbox, .. } = self;
         let line = lines.active_mut()?;
         let mut writer = ControlWriter::new(out, &header).ok()?;
         let pings = line.pings.next <= now;
-        write_line(line, &mut writer, wishes, now);
-        if pings {
-            write_acks(directory, &mut writer);
-        }
+        write_line(line, &mut writer, wishes, outbox, now);
         if line.receipts.due().is_some_and(|due| due <= now)
             && let Some(report) = line.receipts.answer()
             && writer.put(&Control::Report(report)).is_ok()
         {
             line.receipts.said(now);
         }
-        if directory.roster.due().is_some_and(|due| due <= now) {
+        if directory.roster.asks(pings, now) {
             let message = get_message(get::ROSTER, directory.roster.version());
             if writer.put(&Control::Get(&message)).is_ok() {
                 directory.roster.said(now);
             }
         }
-        if directory.listing.due().is_some_and(|due| due <= now) {
+        if directory.listing.asks(pings, now) {
             let message = get_message(get::STREAMS, directory.listing.version());
             if writer.put(&Control::Get(&message)).is_ok() {
                 directory.listing.said(now);
@@ -206,8 +228,8 @@ impl Participant {
 
     /// The last thing said.
     fn write_leave(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
-        let Phase::Leaving { reason, copies, next } = self.phase else { return None };
-        if next > now {
+        let Phase::Leaving { reason, copies, next, drained } = self.phase else { return None };
+        if next > now || !self.outbox.is_empty() && drained > now {
             return None;
         }
         let header = self.control_header();
@@ -222,7 +244,10 @@ impl Participant {
         if written.is_none() || copies <= 1 {
             self.end();
         } else {
-            self.phase = Phase::Leaving { reason, copies: copies - 1, next: now + LEAVE_PAUSE };
+            // What could not leave by now does not.
+            self.outbox.clear();
+            let (copies, next) = (copies - 1, now + LEAVE_PAUSE);
+            self.phase = Phase::Leaving { reason, copies, next, drained };
         }
         written
     }
@@ -233,14 +258,23 @@ impl Participant {
 }
 
 /// Puts a line's ping and wishes, as far as they are due.
-fn write_line(line: &mut Line, writer: &mut ControlWriter<'_>, wishes: &Wishes, now: Instant) {
+fn write_line(
+    line: &mut Line,
+    writer: &mut ControlWriter<'_>,
+    wishes: &Wishes,
+    outbox: &Outbox,
+    now: Instant,
+) {
     let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
     if line.pings.next <= now {
-        let next_core = line.link.sending.next_seq(Class::Core as u8).unwrap_or(0);
+        // Those that wait cannot be missing.
+        let next_core = outbox.first_core(line.link.conn).map(u64::from);
+        let next_core = next_core.or_else(|| line.link.sending.next_seq(Class::Core as u8));
+        let next_core = u32::try_from(next_core.unwrap_or(0)).unwrap_or(u32::MAX);
         let ping = Ping {
-            id: U32::new(line.pings.send(now)),
+            id: U32::new(line.pings.send(now, next_core)),
             t_client_us: U64::new(micros(now)),
-            next_core: U32::new(u32::try_from(next_core).unwrap_or(u32::MAX)),
+            next_core: U32::new(next_core),
         };
         let _ = writer.put(&Control::Ping(&ping));
         line.pings.next = now + line.ping_pause();
@@ -257,16 +291,6 @@ fn write_line(line: &mut Line, writer: &mut ControlWriter<'_>, wishes: &Wishes, 
         && writer.put(&Control::StreamsMine(StreamsMine::new(version, own))).is_ok()
     {
         line.mine.said(now);
-    }
-}
-
-/// Puts which versions of roster and streams are held. With every ping, so that a relay that
-/// remembers nothing sees when a delta was lost that no later one follows.
-fn write_acks(directory: &Directory, writer: &mut ControlWriter<'_>) {
-    let held =
-        [(kind::ROSTER, directory.roster.version()), (kind::STREAMS, directory.listing.version())];
-    for (message, version) in held {
-        let _ = writer.put(&Control::Ack(&Ack { message, version: U32::new(version) }));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use elara_core::SessionId;
 use elara_core::limits::{HEADER_LEN, TAG_LEN};
 
-use super::{BURST_MAX, DURATION_MAX, FRAME_MAX, FRAME_MIN, RATE_MAX};
+use super::{BURST_MAX, DURATION_MAX, FRAME_MAX, FRAME_MIN, JOIN_RATE_MAX, RATE_MAX, V1_SIZES};
 use crate::stamp::STAMP_LEN;
 
 /// Why a plan cannot be run. The sentences are the interface: they are printed as they are.
@@ -63,6 +63,31 @@ pub enum PlanError {
     },
     /// Bookkeeping beyond reason, in bytes.
     Memory(u64),
+    /// Visitors in wire v0, where nobody joins.
+    NoVisitors,
+    /// Wire v1 without anything that lets in.
+    NoPass,
+    /// More or fewer participants than join addresses.
+    Addresses {
+        /// Addresses.
+        count: usize,
+        /// Members of all sessions.
+        members: u64,
+    },
+    /// Visitors need tokens of their own, and addresses give none.
+    VisitorsUninvited,
+    /// The addresses lead into this session, not into the plan's.
+    OtherSession(SessionId),
+    /// Wire v1 pads its frames, and not to this.
+    Unpadded(usize),
+    /// More participants of a session than there are stream numbers.
+    Places(u32),
+    /// More frames per second and sender than a token allows.
+    Pace(f64),
+    /// Joins too rare or too frequent, or not a number.
+    JoinRate(f64),
+    /// A run in which wire v1 would make new keys.
+    Rekey(Duration),
     /// No such process.
     NoProcess(u32),
     /// No such cpu, or not ours.
@@ -147,6 +172,53 @@ impl fmt::Display for PlanError {
                  --sessions, --participants, --senders or --rate",
                 bytes >> 20
             ),
+            Self::NoVisitors => write!(
+                f,
+                "--join-rate: in wire v0 nobody joins: leave it out, or give --issuer-key for wire v1"
+            ),
+            Self::NoPass => write!(
+                f,
+                "wire v1 lets nobody in without a token: give --issuer-key FILE and --relay-key KEY, \
+                 or --join ADDRESS.. (elara serve --dev prints them)"
+            ),
+            Self::Addresses { count, members } => write!(
+                f,
+                "{count} join addresses let in {count} participants of one session, and not \
+                 {members}: leave out --sessions and --participants, or give --issuer-key"
+            ),
+            Self::VisitorsUninvited => write!(
+                f,
+                "--join-rate needs tokens for those who come: give --issuer-key FILE beside --join"
+            ),
+            Self::OtherSession(session) => write!(
+                f,
+                "the join addresses lead into session {session}: leave out --first-session"
+            ),
+            Self::Unpadded(size) => write!(
+                f,
+                "--size {size} does not fit: frames of wire v1 have one of {V1_SIZES:?} bytes"
+            ),
+            Self::Places(participants) => write!(
+                f,
+                "--participants {participants} is more than a session of wire v1 has stream numbers \
+                 for here: give at most {}",
+                u16::MAX
+            ),
+            Self::Pace(pace) => write!(
+                f,
+                "one sender would send {pace} frames a second, and a token of wire v1 allows at most \
+                 {}: lower --rate or --burst",
+                u16::MAX
+            ),
+            Self::JoinRate(rate) => {
+                write!(f, "--join-rate {rate} does not fit: give 0.1 to {JOIN_RATE_MAX} per second")
+            }
+            Self::Rekey(longest) => write!(
+                f,
+                "so long a run would outlive its keys: in wire v1 give at most {} seconds and fewer \
+                 than 2^28 frames per sender",
+                longest.as_secs()
+            ),
             Self::NoProcess(pid) => write!(
                 f,
                 "--pid {pid}: there is no such process on this machine: give the relay's, \
@@ -161,13 +233,26 @@ impl fmt::Display for PlanError {
 
 #[cfg(test)]
 mod tests {
+    use elara_core::crypto::{ExchangePublic, Identity, Secret};
+
     use super::*;
-    use crate::plan::Plan;
+    use crate::plan::{Plan, Wire};
+    use crate::v1::Pass;
 
     fn mistake(change: impl FnOnce(&mut Plan)) -> String {
         let mut plan = Plan::voice();
         change(&mut plan);
         plan.validate().expect_err("a mistake").to_string()
+    }
+
+    fn mistake_v1(change: impl FnOnce(&mut Plan)) -> String {
+        let issuer = Identity::from_seed(&Secret::new([1; 32]));
+        let pass = Some(Pass::minted(ExchangePublic([9; 32]), issuer, 1));
+        mistake(|plan| {
+            (plan.wire, plan.pass) = (Wire::V1, pass);
+            assert_eq!(plan.validate(), Ok(()));
+            change(plan);
+        })
     }
 
     #[test]
@@ -193,6 +278,14 @@ mod tests {
             (mistake(|p| p.first_session = 0x42A4_1220), ["session 1118048801", "move"]),
             (mistake(|p| p.sessions = 1 << 30), ["10737418240 participants", "ulimit -n"]),
             (mistake(|p| (p.rate, p.senders) = (1e6, 10)), ["MiB", "lower"]),
+            (mistake(|p| p.join_rate = Some(1.0)), ["--join-rate", "--issuer-key"]),
+            (mistake_v1(|p| p.pass = None), ["--issuer-key FILE", "--join ADDRESS"]),
+            (mistake_v1(|p| p.size = 80), ["--size 80", "one of [120, 160"]),
+            (mistake_v1(|p| p.size = 1_200), ["--size 1200", "960, 1232]"]),
+            (mistake_v1(|p| p.participants = 65_536), ["--participants 65536", "at most 65535"]),
+            (mistake_v1(|p| p.rate = 65_536.0), ["65536 frames a second", "--rate or --burst"]),
+            (mistake_v1(|p| p.join_rate = Some(0.0)), ["--join-rate 0", "0.1 to 10000"]),
+            (mistake_v1(|p| p.duration = Duration::from_secs(3_000)), ["outlive", "3000 seconds"]),
             (mistake(|p| p.pid = Some(pid)), ["--pid 4294967295", "pidof"]),
             (mistake(|p| p.cpu = Some(9_999)), ["--cpu 9999", "one of ["]),
         ] {

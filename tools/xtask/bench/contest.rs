@@ -1,24 +1,15 @@
 //! One run: a contestant on cpu 0, the load generator on cpu 1, and what came of it.
 
 use std::fmt;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use clap::ValueEnum;
-use elara_shards::sys::cpu;
 use serde_json::Value;
 
 use super::forwarder::Technique;
+use super::process::{DevRelay, LOAD_CPU, Running};
 use crate::shell::{Places, Run, run as program};
 
-const RELAY_CPU: usize = 0;
-const LOAD_CPU: usize = 1;
-/// How long a contestant may take to say where it listens.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Loss up to here is "nothing".
 pub(super) const LOSS_MAX: f64 = 1e-4;
 
@@ -40,37 +31,31 @@ impl Workload {
         }
     }
 
-    const fn shape(self) -> [&'static str; 12] {
+    /// Bytes of a frame; wire v1 has its own idea of a large one.
+    pub(super) const fn size(self) -> usize {
         match self {
-            Self::Voice => [
-                "--model",
-                "voice",
-                "--sessions",
-                "100",
-                "--participants",
-                "10",
-                "--senders",
-                "1",
-                "--size",
-                "120",
-                "--burst",
-                "1",
-            ],
-            Self::Video => [
-                "--model",
-                "video",
-                "--sessions",
-                "20",
-                "--participants",
-                "10",
-                "--senders",
-                "1",
-                "--size",
-                "1200",
-                "--burst",
-                "10",
-            ],
+            Self::Voice => 120,
+            Self::Video => 1_200,
         }
+    }
+
+    const fn shape(self) -> [&'static str; 10] {
+        let (model, sessions, burst) = match self {
+            Self::Voice => ("voice", "100", "1"),
+            Self::Video => ("video", "20", "10"),
+        };
+        [
+            "--model",
+            model,
+            "--sessions",
+            sessions,
+            "--participants",
+            "10",
+            "--senders",
+            "1",
+            "--burst",
+            burst,
+        ]
     }
 }
 
@@ -167,7 +152,7 @@ pub(super) struct Sample {
     pub delivered: u64,
     /// Deliveries that did not.
     pub lost: u64,
-    /// Datagrams that must not exist: of another session, changed, or back at their sender.
+    /// Datagrams that must not exist: of another session, changed, back at their sender, complaints.
     pub wrong: u64,
     /// In which ways the load generator could not keep up, in its words.
     pub limits: Vec<String>,
@@ -209,21 +194,67 @@ pub(super) fn run(
     seconds: u32,
     places: &Places,
 ) -> Result<Sample, String> {
-    let running = Running::start(&contestant.command(places))?;
-    let (target, pid) = (running.addr.to_string(), running.child.id().to_string());
-    let (rate, duration) = (rate.to_string(), seconds.to_string());
-    let cpu = LOAD_CPU.to_string();
-    let mut args = vec![target.as_str()];
-    args.extend(workload.shape());
-    args.extend(["--rate", &rate, "--duration", &duration, "--pid", &pid, "--cpu", &cpu, "--json"]);
-    let text = program(places.binary("elara-load"), args).read()?;
-    let report =
-        serde_json::from_str(&text).map_err(|error| format!("elara-load: {error}: {text}"))?;
-    read(&report).ok_or_else(|| format!("elara-load said no cost: {text}"))
+    let running = Running::start(&contestant.command(places), "listening on")?;
+    let load = Load { workload, rate, seconds, size: workload.size(), more: Vec::new() };
+    let report = load.run(&Target::V0(running.addr), running.pid(), places)?;
+    read(&report).ok_or_else(|| format!("elara-load said no cost: {report}"))
+}
+
+/// What the generator is told.
+pub(super) struct Load {
+    pub workload: Workload,
+    /// Sends per second and sender.
+    pub rate: f64,
+    pub seconds: u32,
+    /// Bytes of a frame.
+    pub size: usize,
+    /// Further arguments.
+    pub more: Vec<String>,
+}
+
+/// Whom it loads, and in which wire.
+pub(super) enum Target<'a> {
+    V0(SocketAddr),
+    V1(&'a DevRelay),
+}
+
+impl Load {
+    /// The generator's command against the process `pid`.
+    pub(super) fn command(&self, target: &Target<'_>, pid: u32, places: &Places) -> Run {
+        let mut args: Vec<String> = match target {
+            Target::V0(addr) => vec![addr.to_string()],
+            Target::V1(relay) => ["--issuer-key", &relay.issuer, "--join", &relay.address]
+                .map(str::to_owned)
+                .to_vec(),
+        };
+        args.extend(self.workload.shape().map(str::to_owned));
+        for (flag, value) in [
+            ("--size", self.size.to_string()),
+            ("--rate", self.rate.to_string()),
+            ("--duration", self.seconds.to_string()),
+            ("--pid", pid.to_string()),
+            ("--cpu", LOAD_CPU.to_string()),
+        ] {
+            args.extend([flag.to_owned(), value]);
+        }
+        args.push("--json".to_owned());
+        program(places.binary("elara-load"), args.into_iter().chain(self.more.iter().cloned()))
+    }
+
+    /// Runs it to its end and answers its report.
+    pub(super) fn run(
+        &self,
+        target: &Target<'_>,
+        pid: u32,
+        places: &Places,
+    ) -> Result<Value, String> {
+        let text = self.command(target, pid, places).read()?;
+        serde_json::from_str(&text).map_err(|error| format!("elara-load: {error}: {text}"))
+    }
 }
 
 /// What elara-load found, as far as it matters here; `None` when it measured no cost.
-fn read(report: &Value) -> Option<Sample> {
+pub(super) fn read(report: &Value) -> Option<Sample> {
     let count = |name: &str| report[name].as_u64();
     let number = |name: &str| report[name].as_f64();
     let limits = report["bottleneck"].as_array().map_or(&[][..], Vec::as_slice);
@@ -233,61 +264,12 @@ fn read(report: &Value) -> Option<Sample> {
         seconds: number("measured_s")?,
         delivered: count("delivered")?,
         lost: count("lost")?,
-        wrong: count("wrong_session")? + count("corrupt")? + count("echoed")?,
+        wrong: ["wrong_session", "corrupt", "echoed", "alerts", "kicked"]
+            .into_iter()
+            .filter_map(count)
+            .sum(),
         limits: limits.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
     })
-}
-
-/// A contestant's process; killed when dropped.
-struct Running {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl Running {
-    /// Starts it on its cpu and waits until it says where it listens.
-    fn start(command: &Run) -> Result<Self, String> {
-        let wrong = |error: &dyn fmt::Display| format!("`{command}`: {error}");
-        // A child inherits the affinity of the thread that starts it, so a thread of our own is pinned.
-        let started = thread::scope(|scope| {
-            let start = || {
-                cpu::pin(RELAY_CPU)?;
-                command.command().stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
-            };
-            scope.spawn(start).join().expect("starting a process does not panic")
-        });
-        let mut child = started.map_err(|error| wrong(&error))?;
-        let output = child.stdout.take().expect("it was asked to be piped");
-        let (tell, told) = mpsc::channel();
-        // Reads to the end, so that the child never waits for us to read.
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some(addr) = listening(&line) {
-                    let _ = tell.send(addr);
-                }
-            }
-        });
-        match told.recv_timeout(PATIENCE) {
-            Ok(addr) => Ok(Self { child, addr }),
-            Err(_) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(wrong(&"it did not say where it listens"))
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The address in a line that contains `listening on ADDR:PORT`.
-fn listening(line: &str) -> Option<SocketAddr> {
-    line.split_once("listening on ")?.1.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -295,13 +277,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn the_line_that_says_where_is_found() {
-        let addr = listening("2025-01-01 INFO listening on 127.0.0.1:7840 shards=1");
-        assert_eq!(addr, "127.0.0.1:7840".parse().ok());
-        assert_eq!(listening("listening on port 7840"), None);
-    }
 
     #[test]
     fn a_sample_is_what_the_generator_says() {
@@ -316,11 +291,5 @@ mod tests {
         assert_eq!((sample.wrong, sample.is_clean()), (3, true));
         assert!(!read(&report(json!(["cpu"]))).unwrap().is_clean());
         assert!(read(&json!({"delivered": 1})).is_none(), "no cost");
-    }
-
-    #[test]
-    fn a_process_that_says_nothing_is_an_error() {
-        let error = Running::start(&program("sh", ["-c", "echo hello"])).err();
-        assert!(error.is_some_and(|error| error.contains("listens")));
     }
 }

@@ -1,6 +1,6 @@
 //! Where and on what a measurement was taken.
 
-use std::fs;
+use std::{fmt, fs};
 
 use serde::Serialize;
 
@@ -33,6 +33,21 @@ impl Machine {
             commit,
             date: line(run("date", ["-u", "+%F"]).read()),
         }
+    }
+}
+
+impl Machine {
+    /// The line under a table: how it was taken, where, and what it shows.
+    pub(super) fn caption(&self, command: &str, shows: &str) -> String {
+        let Self { cpu, cpus, kernel, commit, date } = self;
+        format!("\n`{command}` at {commit}, {date}; {cpu}, {cpus} cpus, Linux {kernel}. {shows}.\n")
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cpu, cpus, kernel, commit, date } = self;
+        write!(f, "{cpu}, {cpus} cpus, Linux {kernel}, commit {commit}, {date}")
     }
 }
 

@@ -17,6 +17,14 @@ pub(super) fn write(report: &Report, root: &Path) -> Result<(), String> {
     }
 }
 
+/// Puts `content` between the markers of `name` in docs/PERFORMANCE.md.
+///
+/// # Errors
+/// When the page or its markers are missing.
+pub(super) fn performance(name: &str, content: &str, root: &Path) -> Result<(), String> {
+    place(&root.join("docs/PERFORMANCE.md"), name, content)
+}
+
 fn place(page: &Path, name: &str, content: &str) -> Result<(), String> {
     let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", page.display());
     let text = fs::read_to_string(page).map_err(|error| wrong(&error))?;
@@ -51,6 +59,10 @@ mod tests {
     fn the_pages_have_their_markers() {
         for (page, name) in [
             (include_str!("../../../docs/PERFORMANCE.md"), "floor"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "wire"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "joins"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "flood"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "memory"),
             (include_str!("../../../README.md"), "headline"),
         ] {
             assert!(replace(page, name, "").is_some(), "{name}");

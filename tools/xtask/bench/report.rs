@@ -57,7 +57,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
+    pub(super) fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_unstable_by(f64::total_cmp);
         let middle = values.len() / 2;
@@ -71,13 +71,13 @@ impl Spread {
     }
 
     /// `relay` over `floor`, round by round; the median is that of the medians.
-    fn ratio(relay: &[Sample], floor: &[Sample]) -> Self {
+    pub(super) fn ratio(relay: &[Sample], floor: &[Sample]) -> Self {
         let pairs = relay.iter().zip(floor).map(|(relay, floor)| relay.cost_ns / floor.cost_ns);
         Self { median: cost(relay).median / cost(floor).median, ..Self::of(pairs) }
     }
 }
 
-fn cost(samples: &[Sample]) -> Spread {
+pub(super) fn cost(samples: &[Sample]) -> Spread {
     Spread::of(samples.iter().map(|sample| sample.cost_ns))
 }
 
@@ -115,7 +115,7 @@ impl Row {
 }
 
 /// What must be said about a contestant's runs.
-fn notes(who: &str, samples: &[Sample]) -> Vec<String> {
+pub(super) fn notes(who: &str, samples: &[Sample]) -> Vec<String> {
     let mut notes = Vec::new();
     let worst = samples.iter().map(Sample::loss).fold(0.0, f64::max);
     if worst > LOSS_MAX {

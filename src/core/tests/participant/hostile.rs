@@ -131,3 +131,54 @@ fn a_participant_that_was_never_started_has_nothing_to_say() {
     world.run(100);
     assert!(world.people[0].sent.is_empty() && world.people[0].participant.is_over());
 }
+
+/// A message that may be one: a type, a length that mostly fits, fields that are small, huge or random.
+fn message(random: &mut Seeded) -> Vec<u8> {
+    let kind = 1 + random.below(0x14) as u8;
+    let lens = [0, 1, 4, 5, 6, 8, 9, 10, 13, 16, 19, 20, 25, 32, 36, 50, 72, 134, 196];
+    let len = lens[random.below(lens.len() as u64) as usize];
+    let mut value = vec![0; len];
+    random.fill(&mut value);
+    match random.below(4) {
+        0 => value.fill(0),
+        1 => value.fill(0xFF),
+        // A small version and a sound page number let lists pass their first checks.
+        2 if len >= 6 => value[..6].copy_from_slice(&[random.below(40) as u8, 0, 0, 0, 0, 1]),
+        _ => {}
+    }
+    let said = if random.chance(20_000) { len as u16 + 7 } else { len as u16 };
+    [&[kind][..], &said.to_le_bytes(), &value].concat()
+}
+
+#[test]
+fn whatever_a_relay_says_nothing_panics_and_tables_stay_bounded() {
+    for seed in 0..8 {
+        let mut random = Seeded::new(seed);
+        let mut world = World::new(seed, 2);
+        world.join();
+        let node = world.node(0);
+        for _ in 0..2_000 {
+            let mut text = Vec::new();
+            while text.len() < 900 && random.below(8) != 0 {
+                let message = message(&mut random);
+                // Being removed ends it, and the test: that is what it is for.
+                if message[0] != 0x09 {
+                    text.extend(message);
+                }
+            }
+            world.relay.say_bytes(node, &text);
+            let sent = world.people[0].sent.len();
+            world.run(3);
+            let said = world.people[0].sent.len() - sent;
+            assert!(said <= 6, "seed {seed}: {said} answers to one frame");
+            world.people[0].events.clear();
+            world.people[0].sent.clear();
+        }
+        let counters = world.people[0].participant.counters();
+        assert!(counters.control_faults > 1_000, "seed {seed}: {counters:?}");
+        world.relay.restart();
+        let back = |world: &World| world.relay.seats.contains_key(&node);
+        assert!(world.run_until(20_000, back), "seed {seed}: it finds the way back");
+        world.join();
+    }
+}

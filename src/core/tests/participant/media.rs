@@ -194,3 +194,51 @@ fn a_publisher_is_asked_for_a_key_frame() {
     world.run(50);
     assert_eq!(world.people[0].count(|event| *event == Event::KeyframeWanted { stream: 1 }), 1);
 }
+
+#[test]
+fn who_speaks_and_leaves_at_once_is_heard() {
+    let mut world = World::new(9, 2);
+    world.people[1].address = 99;
+    world.unplugged = Some(99);
+    assert!(world.run_until(1_000, |world| world.people[0].participant.is_joined()));
+    world.run(50);
+    // The frame comes before the roster's lines about who said it, which come together.
+    world.relay.hold_deltas = true;
+    world.unplugged = None;
+    assert!(world.run_until(2_000, |world| world.people[1].participant.is_joined()));
+    world.say(1, 0, b"hello and goodbye");
+    let now = world.now();
+    world.people[1].participant.leave(0, now);
+    world.run(90);
+    assert_eq!(world.people[0].heard().len(), 0);
+    world.relay.tell_held();
+    world.run(20);
+    assert_eq!(world.people[0].heard()[0].content, b"hello and goodbye");
+    assert_eq!(world.people[0].participant.members().len(), 1);
+}
+
+#[test]
+fn core_frames_that_were_lost_on_the_way_up_are_sent_again() {
+    for seed in 0..5 {
+        let mut world = World::new(seed, 2);
+        world.join();
+        (world.loss_up, world.jitter_ms) = (150_000, 10);
+        let head = Head { class: Class::Core, profile: 0, time_hint: 0 };
+        for frame in 0..200_u32 {
+            let text = MediaHead { head, ..media(frame) };
+            world.people[0].participant.send_media(&text, &frame.to_le_bytes()).unwrap();
+            world.run(50);
+        }
+        world.loss_up = 0;
+        world.run(3_000);
+        let mut heard: Vec<u32> = world.people[1].heard().iter().map(|it| it.frame).collect();
+        heard.sort_unstable();
+        assert_eq!(heard, (0..200).collect::<Vec<_>>(), "seed {seed}");
+        let counters = world.people[0].participant.counters();
+        assert!((20..80).contains(&counters.core_resent), "{counters:?}");
+        let pings = world.relay.seats[&world.node(0)].pings;
+        world.run(10_000);
+        let idle = world.relay.seats[&world.node(0)].pings - pings;
+        assert!((9..=11).contains(&idle), "when all have come, pings are as seldom as before");
+    }
+}

@@ -8,15 +8,15 @@ use elara_core::crypto::handshake::{Admission, Entry, RelayKeys, Terms};
 use elara_core::crypto::hop::Scratch;
 use elara_core::crypto::token::Issuers;
 use elara_core::crypto::{Inst, PublicKey, Suite};
-use elara_core::limits::{RESET_EVERY, V1_FRAME_MAX};
+use elara_core::limits::{GET_EVERY, RESET_EVERY, V1_FRAME_MAX};
 use elara_core::random::{GuessableKeys, Seeded};
-use elara_core::time::{Instant, Span, UnixMillis};
+use elara_core::time::{Instant, UnixMillis};
 use elara_core::wire::v1::control::{
     Ack, Kick, Mark, Move, OwnStream, Pong, Report, Roster, RosterEntry, Streams, StreamsEntry,
     Wish, get, kind, phase, roster_phase,
 };
 use elara_core::wire::v1::header::{CLASS_CONTROL, CLASS_HANDSHAKE};
-use elara_core::wire::v1::{Control, ControlWriter, Controls, Frame, Granted, Kind};
+use elara_core::wire::v1::{Control, ControlMut, ControlWriter, Controls, Frame, Granted, Kind};
 use elara_core::wire::{Class, Header};
 use elara_core::{ClientAddr, NodeId, SessionId};
 use zerocopy::IntoBytes;
@@ -41,6 +41,9 @@ pub(crate) struct Relay {
     pub(crate) busy_ms: Option<u32>,
     resets: BTreeMap<NodeId, Instant>,
     out: Vec<(Address, Vec<u8>)>,
+    /// Roster lines gather until [`Relay::tell_held`].
+    pub(crate) hold_deltas: bool,
+    held: Vec<RosterEntry>,
 }
 
 /// One participant as the relay sees it.
@@ -62,9 +65,8 @@ pub(crate) struct Seat {
     pub(crate) reports: Vec<Report>,
     pub(crate) path_responses: Vec<(Address, [u8; 8])>,
     pub(crate) gets: Vec<u8>,
-    /// What it said it knows, of the roster and of the streams, and when pages went out.
-    acked: [u32; 2],
-    paged: Instant,
+    /// When pages went out.
+    paged: Option<Instant>,
     pub(crate) pings: u32,
     pub(crate) connections: u32,
     pub(crate) left: bool,
@@ -93,6 +95,8 @@ impl Relay {
             busy_ms: None,
             resets: BTreeMap::new(),
             out: Vec::new(),
+            hold_deltas: false,
+            held: Vec::new(),
         }
     }
 
@@ -160,16 +164,6 @@ impl Relay {
         for message in Controls::parse(&text).flatten() {
             self.message(from, node, &message, now);
         }
-        // Who does not say that it knows the newest has lost something.
-        let newest = [self.roster_version, self.streams_version];
-        let behind = self.seats.get(&node).is_some_and(|seat| {
-            seat.wishes.is_some()
-                && seat.acked != newest
-                && now.since(seat.paged) > Span::from_millis(1_500)
-        });
-        if behind {
-            self.pages(node, now);
-        }
     }
 
     fn message(&mut self, from: Address, node: NodeId, message: &Control<'_>, now: Instant) {
@@ -178,12 +172,16 @@ impl Relay {
             Control::Ping(ping) => {
                 seat.pings += 1;
                 let us = U64::new(now.as_nanos() / 1_000);
+                let next_core = ping.next_core.get();
+                let missing = seat.entry.active().map_or(0, |active| {
+                    active.link.receiving.missing(Class::Core as u8, next_core)
+                });
                 let pong = Pong {
                     id: ping.id,
                     t_client_us: ping.t_client_us,
                     t_relay_rx_us: us,
                     t_relay_tx_us: us,
-                    missing: U32::ZERO,
+                    missing: U32::new(missing),
                 };
                 self.say(node, &[Control::Pong(&pong)]);
             }
@@ -212,16 +210,18 @@ impl Relay {
                 self.say(node, &[Control::Ack(&Ack { message: kind::STREAMS_MINE, version })]);
             }
             Control::Get(asked) => {
-                seat.gets.push(asked.what);
-                if matches!(asked.what, get::ROSTER | get::STREAMS) {
-                    self.pages(node, now);
+                let newest = match asked.what {
+                    get::ROSTER => self.roster_version,
+                    get::STREAMS => self.streams_version,
+                    _ => return,
+                };
+                let soon = |at| now.since(at) < GET_EVERY;
+                if asked.arg.get() != newest.into() {
+                    seat.gets.push(asked.what);
+                    if !seat.paged.is_some_and(soon) {
+                        self.pages(node, now);
+                    }
                 }
-            }
-            Control::Ack(ack) if ack.message == kind::ROSTER => {
-                seat.acked[0] = ack.version.get();
-            }
-            Control::Ack(ack) if ack.message == kind::STREAMS => {
-                seat.acked[1] = ack.version.get();
             }
             Control::PathResponse(value) => seat.path_responses.push((from, **value)),
             Control::Report(report) => seat.reports.push(**report),
@@ -264,19 +264,31 @@ impl Relay {
         let Some(seat) = self.seats.get_mut(&node) else { return };
         let Some(active) = seat.entry.active() else { return };
         (seat.conn, seat.inst, seat.address) = (active.link.conn, active.link.inst, from);
-        (seat.subscribe, seat.mine, seat.wishes, seat.acked) = Default::default();
+        (seat.subscribe, seat.mine, seat.wishes) = Default::default();
         (seat.sent, seat.bytes, seat.digest, seat.marks) = (0, 0, 0, 0);
         seat.connections += 1;
-        self.roster_version += 1;
         let entry = self.seats[&node].line(node, roster_phase::ACTIVE);
-        self.tell_all(&Control::Roster(Roster::new(self.roster_version, 0, 0, 0, &[entry])));
+        self.tell_line(entry);
     }
 
     fn remove(&mut self, node: NodeId) {
         let Some(seat) = self.seats.remove(&node) else { return };
-        self.roster_version += 1;
         let entry = seat.line(node, roster_phase::GONE);
-        self.tell_all(&Control::Roster(Roster::new(self.roster_version, 0, 0, 0, &[entry])));
+        self.tell_line(entry);
+    }
+
+    fn tell_line(&mut self, entry: RosterEntry) {
+        self.held.push(entry);
+        if !self.hold_deltas {
+            self.tell_held();
+        }
+    }
+
+    /// The roster lines that were held, in one delta.
+    pub(crate) fn tell_held(&mut self) {
+        let held = core::mem::take(&mut self.held);
+        self.roster_version += 1;
+        self.tell_all(&Control::Roster(Roster::new(self.roster_version, 0, 0, 0, &held)));
     }
 
     /// Removes a participant, and says so.
@@ -297,7 +309,7 @@ impl Relay {
     /// All pages of roster and streams for one participant, each in a datagram of its own.
     fn pages(&mut self, node: NodeId, now: Instant) {
         if let Some(seat) = self.seats.get_mut(&node) {
-            seat.paged = now;
+            seat.paged = Some(now);
         }
         let lines: Vec<_> =
             self.seats.iter().map(|(node, seat)| seat.line(*node, roster_phase::ACTIVE)).collect();
@@ -347,6 +359,21 @@ impl Relay {
         }
     }
 
+    /// Says any bytes, sealed as the relay seals: what a hostile one could.
+    pub(crate) fn say_bytes(&mut self, node: NodeId, text: &[u8]) {
+        let Some(seat) = self.seats.get_mut(&node) else { return };
+        let Some(active) = seat.entry.active_mut() else { return };
+        let suite = active.link.suite as u8;
+        let header = Header::v1(suite, self.session, NodeId(1), Kind::Control);
+        let mut out = [0; V1_FRAME_MAX];
+        let mut frame = ControlMut::begin(&mut out, &header, text.len()).unwrap();
+        frame.seal().text.copy_from_slice(text);
+        let frame = frame.finish();
+        active.link.sending.control(frame).unwrap();
+        let frame = frame.to_vec();
+        self.out.push((seat.address, frame));
+    }
+
     pub(crate) fn say(&mut self, node: NodeId, messages: &[Control<'_>]) {
         let Some(seat) = self.seats.get_mut(&node) else { return };
         let Some(active) = seat.entry.active_mut() else { return };
@@ -383,8 +410,7 @@ impl Seat {
             reports: Vec::new(),
             path_responses: Vec::new(),
             gets: Vec::new(),
-            acked: [0; 2],
-            paged: Instant::ZERO,
+            paged: None,
             pings: 0,
             connections: 0,
             left: false,

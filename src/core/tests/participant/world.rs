@@ -34,12 +34,16 @@ pub(crate) struct World {
     pub(crate) now_ms: u64,
     /// Datagrams lost, in millionths, either way.
     pub(crate) loss: u32,
+    /// The same, on the way to the relay only.
+    pub(crate) loss_up: u32,
     pub(crate) delay_ms: u64,
     pub(crate) jitter_ms: u64,
     /// Everything is lost.
     pub(crate) cut: bool,
     /// Datagrams to participants that `true` is said of are lost.
     pub(crate) censor: Option<fn(&[u8]) -> bool>,
+    /// Whoever sends from here is not connected to anything.
+    pub(crate) unplugged: Option<Address>,
     pub(crate) mark_every_ms: Option<u64>,
 }
 
@@ -69,10 +73,12 @@ impl World {
             sent: 0,
             now_ms: 0,
             loss: 0,
+            loss_up: 0,
             delay_ms: 10,
             jitter_ms: 0,
             cut: false,
             censor: None,
+            unplugged: None,
             mark_every_ms: None,
         };
         for index in 0..count {
@@ -197,7 +203,9 @@ impl World {
                 let bytes = out[..len].to_vec();
                 person.sent.push(bytes.clone());
                 let from = person.address;
-                let lost = self.cut || self.chance.chance(self.loss);
+                let lost = self.cut
+                    || self.unplugged == Some(from)
+                    || self.chance.chance(self.loss.max(self.loss_up));
                 if !lost {
                     self.sent += 1;
                     let delay = self.delay_ms + self.chance.below(self.jitter_ms + 1);

@@ -1,0 +1,169 @@
+//! Sealed datagrams that wait to be sent, Core frames that may have to be sent again, and the indexes
+//! of what is published.
+//!
+//! ```text
+//!   push ──▶ waiting ──▶ pop ──▶ the socket
+//!               ▲          '──▶ kept: the last 32 of class Core
+//!               '── the relay says it is missing ──'
+//! ```
+//! Core frames go before all others. A retransmission is the same bytes again: the relay's window lets
+//! one of them through.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::SendError;
+use crate::limits::{CORE_KEPT, CORE_RESENDS, OUTBOX_MAX, PUBLISHED_MAX, V1_FRAME_MAX};
+
+/// A frame that was written: its length and, of class Core, its connection and number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sealed {
+    pub(super) len: usize,
+    pub(super) core: Option<(u8, u32)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waiting: VecDeque<Datagram>,
+    /// Those of class Core, which go first.
+    core: VecDeque<Datagram>,
+    kept: VecDeque<Datagram>,
+    spare: Vec<Vec<u8>>,
+    /// The next index of each stream and layer.
+    indexes: Vec<((u16, u8), u32)>,
+}
+
+#[derive(Debug)]
+struct Datagram {
+    bytes: Vec<u8>,
+    core: Option<(u8, u32)>,
+    /// How often it may go out again.
+    resends: u8,
+}
+
+impl Outbox {
+    /// The next datagram, copied into `out`: its length, and whether it is of class Core.
+    pub(super) fn pop(&mut self, out: &mut [u8]) -> Option<(usize, bool)> {
+        let datagram = self.core.pop_front().or_else(|| self.waiting.pop_front())?;
+        let (len, core) = (datagram.bytes.len(), datagram.core.is_some());
+        out[..len].copy_from_slice(&datagram.bytes);
+        if core {
+            if self.kept.len() >= CORE_KEPT
+                && let Some(oldest) = self.kept.pop_front()
+            {
+                self.spare.push(oldest.bytes);
+            }
+            self.kept.push_back(datagram);
+        } else {
+            self.spare.push(datagram.bytes);
+        }
+        Some((len, core))
+    }
+
+    /// The relay has not seen Core frame `seq` of connection `conn`: whether it goes out again.
+    pub(super) fn missing(&mut self, conn: u8, seq: u32) -> bool {
+        let name = Some((conn, seq));
+        let at = self.kept.iter().position(|kept| kept.core == name && kept.resends > 0);
+        let Some(mut datagram) = at.and_then(|at| self.kept.remove(at)) else { return false };
+        datagram.resends -= 1;
+        self.core.push_front(datagram);
+        true
+    }
+
+    /// The number of the first Core frame of `conn` that has not gone out.
+    pub(super) fn first_core(&self, conn: u8) -> Option<u32> {
+        let numbers = self.core.iter().filter(|waiting| waiting.resends == CORE_RESENDS);
+        let mut numbers = numbers.filter_map(|waiting| waiting.core);
+        numbers.find(|(of, _)| *of == conn).map(|(_, seq)| seq)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        self.core.clear();
+        self.kept.clear();
+        self.spare.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.core.is_empty()
+    }
+
+    pub(super) fn check_room(&self, frames: usize) -> Result<(), SendError> {
+        let waiting = self.waiting.len() + self.core.len();
+        if waiting + frames > OUTBOX_MAX { Err(SendError::Full) } else { Ok(()) }
+    }
+
+    /// Queues the bytes that `write` fills.
+    pub(super) fn push(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> Result<Sealed, SendError>,
+    ) -> Result<(), SendError> {
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.resize(V1_FRAME_MAX, 0);
+        let Sealed { len, core } = write(&mut bytes)?;
+        bytes.truncate(len);
+        let queue = if core.is_some() { &mut self.core } else { &mut self.waiting };
+        queue.push_back(Datagram { bytes, core, resends: CORE_RESENDS });
+        Ok(())
+    }
+
+    /// The index that the next datagram of this stream and layer has.
+    pub(super) fn index(&mut self, stream: u16, layer: u8) -> Result<&mut u32, SendError> {
+        let at = self.indexes.iter().position(|(inlet, _)| *inlet == (stream, layer));
+        let at = match at {
+            Some(at) => at,
+            None if self.indexes.len() >= PUBLISHED_MAX => return Err(SendError::TooManyStreams),
+            None => {
+                self.indexes.push(((stream, layer), 0));
+                self.indexes.len() - 1
+            }
+        };
+        Ok(&mut self.indexes[at].1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(outbox: &mut Outbox, core: Option<(u8, u32)>) {
+        outbox
+            .push(|out| {
+                out[0] = core.map_or(0xFF, |(_, seq)| seq as u8);
+                Ok(Sealed { len: 80, core })
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_missing_core_frame_goes_out_again_before_others_and_not_for_ever() {
+        let (mut outbox, mut out) = (Outbox::default(), [0; V1_FRAME_MAX]);
+        push(&mut outbox, None);
+        (0..3).for_each(|seq| push(&mut outbox, Some((7, seq))));
+        assert_eq!((outbox.first_core(7), outbox.first_core(6)), (Some(0), None));
+        assert!(!outbox.missing(7, 1), "it has not gone out at all");
+        let popped: Vec<_> = core::iter::from_fn(|| outbox.pop(&mut out)).collect();
+        assert_eq!(popped, [(80, true), (80, true), (80, true), (80, false)]);
+        assert_eq!(outbox.first_core(7), None);
+        assert!(!outbox.missing(6, 1) && !outbox.missing(7, 3));
+        for _ in 0..CORE_RESENDS {
+            push(&mut outbox, None);
+            assert!(outbox.missing(7, 1));
+            assert_eq!((outbox.first_core(7), outbox.pop(&mut out)), (None, Some((80, true))));
+            assert_eq!(out[0], 1);
+            assert_eq!(outbox.pop(&mut out), Some((80, false)));
+        }
+        assert!(!outbox.missing(7, 1), "given up");
+    }
+
+    #[test]
+    fn the_newest_core_frames_are_kept() {
+        let (mut outbox, mut out) = (Outbox::default(), [0; V1_FRAME_MAX]);
+        for seq in 0..100 {
+            push(&mut outbox, Some((0, seq)));
+            outbox.pop(&mut out);
+        }
+        let kept: Vec<u32> = (0..100).filter(|seq| outbox.missing(0, *seq)).collect();
+        assert_eq!(kept, (68..100).collect::<Vec<_>>());
+    }
+}

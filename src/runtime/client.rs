@@ -1,0 +1,417 @@
+//! A participant for applications: [`Client`] joins a session and stays in it.
+//!
+//! ```no_run
+//! use elara_runtime::{Client, ClientOptions, PublishOptions, Selector, StreamKind};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let address = "elara://..";
+//! let client = Client::join(address, ClientOptions::default()).await?;
+//! let mut heard = client.subscribe(Selector::all().kind(StreamKind::Text))?;
+//! let text = client.publish(StreamKind::Text, PublishOptions::default())?;
+//! text.send(b"hello")?;
+//! while let Some(frame) = heard.recv().await {
+//!     println!("{}: {}", frame.node, String::from_utf8_lossy(&frame.content));
+//! }
+//! client.leave().await;
+//! # Ok(())
+//! # }
+//! ```
+//! One task per client owns the socket and runs the machine of [`elara_core::participant`]; what is
+//! here hands things over to it and back. A lost datagram, a changed address, a relay that starts
+//! again: the client looks after all of it, and the application hears a gap, and a notice. It is
+//! never told that all has failed, because nothing is final but leaving and being removed.
+//!
+//! Nothing here waits for the network but [`Client::join`] and [`Client::leave`]; every queue is
+//! bounded, and what does not fit is refused or counted.
+
+mod drive;
+mod error;
+mod notices;
+mod options;
+mod publish;
+mod shared;
+mod socket;
+mod subscribe;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use elara_core::crypto::handshake::{E2eMode, Membership, Terms};
+use elara_core::crypto::token::CLOCK_SKEW_S;
+use elara_core::crypto::{
+    Certificate, ExchangeKey, Identity, JoinAddress, KeyStream, Permissions, PublicKey, Secret,
+    Subject, Suite,
+};
+use elara_core::limits::{HOLD_MS_MAX, LEAVE_COPIES, LEAVE_PAUSE, OWN_STREAMS_MAX, WISHES_MAX};
+use elara_core::participant::{ClockSample, Counters, Participant};
+use elara_core::wire::v1::control::{OwnStream, phase, roster_phase};
+use elara_core::{NodeId, SessionId, StreamId};
+use tokio::time::timeout;
+
+pub use self::error::{ClientError, PublishError, TokenTrouble};
+pub use self::notices::{ClientNotice, ClientNotices};
+pub use self::options::{ClientOptions, IntoJoinAddress, PublishOptions, Selector};
+pub use self::publish::Publisher;
+pub use self::subscribe::{MediaFrame, Subscription};
+
+use self::drive::{Driver, Targets};
+use self::shared::{Core, Papers, Shared, Stage, calendar};
+use self::socket::Train;
+use crate::keys::OsRandom;
+use crate::session::{Stream, StreamKind, StreamPhase};
+
+/// A participant of one session. Dropping it leaves.
+pub struct Client {
+    shared: Arc<Shared>,
+    node: NodeId,
+    session: SessionId,
+    subscription_frames: usize,
+}
+
+/// One who may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The label of their identity.
+    pub node: NodeId,
+    /// Their identity.
+    pub id: PublicKey,
+    /// What their token allows.
+    pub permissions: Permissions,
+    /// They have been silent for a while.
+    pub stale: bool,
+}
+
+/// Who is in a session, as far as the relay has told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// Those who may send, this client among them, by node.
+    pub members: Vec<Member>,
+    /// How many are here besides: they only listen.
+    pub others: u32,
+}
+
+impl Client {
+    /// Joins the session that `address` names, and waits until its relay has answered.
+    ///
+    /// Must be called within a tokio runtime with I/O and time, which also runs the client's task.
+    ///
+    /// # Errors
+    /// See [`ClientError`]: what is wrong, where, and who can do what.
+    pub async fn join(
+        address: impl IntoJoinAddress,
+        options: ClientOptions,
+    ) -> Result<Self, ClientError> {
+        let address = address.into_join_address()?;
+        let ClientOptions { identity, deadline, suite, local, hold_ms, subscription_frames } =
+            options;
+        let identity = identity.unwrap_or_else(|| Identity::generate(&mut OsRandom));
+        check_token(&address, identity.public()).map_err(ClientError::Token)?;
+        let relay = format!("{}:{}", address.host, address.port);
+        let (host, port) = (address.host.clone(), address.port);
+        let lookup = timeout(deadline, Targets::resolve(&host, port)).await;
+        let unresolved = |source| ClientError::Resolve { host: host.clone(), source };
+        let addrs = match lookup {
+            Ok(Ok(addrs)) if !addrs.is_empty() => addrs,
+            Ok(Ok(_)) => return Err(unresolved(None)),
+            Ok(Err(source)) => return Err(unresolved(Some(source))),
+            Err(_) => return Err(unresolved(Some(std::io::ErrorKind::TimedOut.into()))),
+        };
+        let tried = addrs.clone();
+        let mut targets = Targets { host: host.clone(), port, addrs, at: 0, local };
+        let socket = targets.connect();
+        let socket = socket.map_err(|source| ClientError::Socket { relay: tried[0], source })?;
+        let socket = Arc::new(socket);
+
+        let (node, session) = (identity.node_id(), address.session);
+        let mut core = participant(&address, identity, suite, hold_ms.min(HOLD_MS_MAX));
+        core.socket = Some(socket.clone());
+        let now = core.now();
+        core.participant.connect(now);
+        let shared = Arc::new(Shared::new(core));
+        // Dropped, it leaves: whoever gives up waiting for this leaves nothing behind.
+        let client = Self { shared: shared.clone(), node, session, subscription_frames };
+        let mut stages = shared.stages();
+        tokio::spawn(Driver::new(shared, targets, socket).run());
+
+        let joined = stages.wait_for(|stage| *stage != Stage::Joining);
+        let stage = timeout(deadline, joined).await;
+        let stage = stage.map(|stage| stage.map_or(Stage::Over, |stage| *stage));
+        match stage {
+            Ok(Stage::Joined) => Ok(client),
+            Ok(Stage::Full) => Err(ClientError::Full),
+            Ok(Stage::Removed(reason)) => Err(ClientError::Removed { reason }),
+            Ok(Stage::Joining | Stage::Over) => Err(ClientError::Over),
+            Err(_) => {
+                let core = client.shared.lock();
+                let (refused, busy) = (core.refused, core.busy);
+                drop(core);
+                Err(if busy {
+                    ClientError::Busy { relay, waited: deadline }
+                } else {
+                    ClientError::NoAnswer { relay, tried, waited: deadline, refused }
+                })
+            }
+        }
+    }
+
+    /// The label of this client's identity.
+    #[must_use]
+    pub const fn node_id(&self) -> NodeId {
+        self.node
+    }
+
+    /// The session.
+    #[must_use]
+    pub const fn session_id(&self) -> SessionId {
+        self.session
+    }
+
+    /// Begins a stream. Everyone is told of it, and of its end, when the publisher is dropped.
+    ///
+    /// # Errors
+    /// [`ClientError::TooMany`], [`ClientError::StreamTaken`], [`ClientError::Over`].
+    pub fn publish(
+        &self,
+        kind: StreamKind,
+        options: PublishOptions,
+    ) -> Result<Publisher, ClientError> {
+        let (class, profile) = options::usual(kind);
+        let class = options.class.unwrap_or(class);
+        let profile = options.profile.unwrap_or(profile);
+        let mut core = self.live()?;
+        if core.own.len() >= OWN_STREAMS_MAX {
+            return Err(ClientError::TOO_MANY_STREAMS);
+        }
+        let taken = |stream: u16| core.own.iter().any(|own| own.stream.get() == stream);
+        let free = (1..=u16::MAX).find(|stream| !taken(*stream));
+        let stream = options.stream.or(free).ok_or(ClientError::TOO_MANY_STREAMS)?;
+        if taken(stream) {
+            return Err(ClientError::StreamTaken { stream });
+        }
+        core.own.push(OwnStream {
+            stream: stream.into(),
+            kind: options::kind_byte(kind),
+            profile,
+            phase: phase::ACTIVE,
+        });
+        core.state_streams();
+        drop(core);
+        self.shared.wake();
+        Ok(Publisher::new(self.shared.clone(), stream, kind, (class, profile)))
+    }
+
+    /// Hears what `selector` selects, from this moment on.
+    ///
+    /// # Errors
+    /// [`ClientError::TooMany`], [`ClientError::Over`].
+    pub fn subscribe(&self, selector: Selector) -> Result<Subscription, ClientError> {
+        let mut core = self.live()?;
+        if core.subscriptions() >= WISHES_MAX {
+            return Err(ClientError::TOO_MANY_SUBSCRIPTIONS);
+        }
+        let (number, queue) = core.subscribe(selector, self.subscription_frames);
+        drop(core);
+        self.shared.wake();
+        Ok(Subscription::new(self.shared.clone(), number, queue))
+    }
+
+    /// Asks the publisher of `stream` for a key frame.
+    ///
+    /// # Errors
+    /// [`ClientError::Over`]. Whether it is heard is seen by what comes.
+    pub fn request_keyframe(&self, stream: StreamId) -> Result<(), ClientError> {
+        // One that cannot be asked for at this moment would come too late.
+        let _ = self.live()?.participant.request_keyframe(stream);
+        self.shared.wake();
+        Ok(())
+    }
+
+    /// Asks the relay to remove `node`, which takes the permission to. Whether it was done is seen
+    /// in the roster.
+    ///
+    /// # Errors
+    /// [`ClientError::Over`].
+    pub fn kick(&self, node: NodeId, reason: u8) -> Result<(), ClientError> {
+        let _ = self.live()?.participant.kick(node, reason);
+        self.shared.wake();
+        Ok(())
+    }
+
+    /// What happens from this moment on.
+    #[must_use]
+    pub fn notices(&self) -> ClientNotices {
+        ClientNotices(self.shared.lock().listen())
+    }
+
+    /// The best of the last readings of the relay's clock; `None` before the first. The client's
+    /// clock in it begins when the client is made.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockSample> {
+        self.shared.lock().clock()
+    }
+
+    /// Who is here.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        let core = self.shared.lock();
+        let members = core.participant.members().map(|(node, member)| Member {
+            node,
+            id: member.id,
+            permissions: member.permissions,
+            stale: member.phase == roster_phase::STALE,
+        });
+        Roster { members: members.collect(), others: core.participant.others() }
+    }
+
+    /// What is published here, of kinds that this version knows.
+    #[must_use]
+    pub fn streams(&self) -> Vec<Stream> {
+        let core = self.shared.lock();
+        let stream = |(stream_id, line): (StreamId, &elara_core::participant::StreamLine)| {
+            let kind = options::kind_from(line.kind)?;
+            let phase = match line.phase {
+                phase::STARTING => StreamPhase::Starting,
+                phase::ENDING => StreamPhase::Ending,
+                phase::ENDED => StreamPhase::Ended,
+                _ => StreamPhase::Active,
+            };
+            Some(Stream { stream_id, kind, phase })
+        };
+        core.participant.streams().filter_map(stream).collect()
+    }
+
+    /// What the relay grants; `None` at moments without a connection.
+    #[must_use]
+    pub fn terms(&self) -> Option<Terms> {
+        self.shared.lock().participant.terms().copied()
+    }
+
+    /// Whether the connection does not answer at the moment.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.shared.lock().participant.is_degraded()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        *self.shared.lock().participant.counters()
+    }
+
+    /// Sends from another socket from now on: to be called when this machine's network has changed.
+    /// The client does so by itself when its socket fails or the relay does not answer; calling it
+    /// is faster. [`ClientNotice::Rebound`] tells when it is done.
+    pub fn rebind(&self) {
+        self.shared.lock().asks.rebind = true;
+        self.shared.wake();
+    }
+
+    /// Says goodbye and waits until that is done, at most a second.
+    pub async fn leave(self) {
+        let mut stages = self.shared.stages();
+        self.shared.lock().leave();
+        self.shared.wake();
+        let over = stages.wait_for(|stage| matches!(stage, Stage::Over | Stage::Removed(_)));
+        // Late or not, nothing more can be done.
+        let _ = timeout(Duration::from_secs(1), over).await;
+    }
+
+    /// The machine, while there is something to do with it.
+    fn live(&self) -> Result<std::sync::MutexGuard<'_, Core>, ClientError> {
+        let core = self.shared.lock();
+        if core.participant.is_over() { Err(ClientError::Over) } else { Ok(core) }
+    }
+}
+
+/// Leaves: what is queued and one goodbye go out here, the rest by the task, if it still runs.
+impl Drop for Client {
+    fn drop(&mut self) {
+        let mut core = self.shared.lock();
+        core.leave();
+        let Some(socket) = core.socket.clone() else { return };
+        let (now, today) = (core.now(), calendar());
+        let Core { participant, random, .. } = &mut *core;
+        let mut train = Train::new();
+        let poll = |out: &mut [u8]| participant.poll_transmit(now, today, random, out);
+        let mut poll = poll;
+        while train.load(socket.segments_max(), &mut poll) {
+            if socket.try_send(&train).is_err() {
+                break;
+            }
+        }
+        drop(core);
+        self.shared.wake();
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({} in {})", self.node, self.session)
+    }
+}
+
+/// The machine of a client that has not begun.
+fn participant(
+    address: &JoinAddress,
+    identity: Identity,
+    suite: Option<Suite>,
+    hold_ms: u8,
+) -> Core {
+    let mut random = KeyStream::new(&Secret::generate(&mut OsRandom));
+    let key = ExchangeKey::generate(&mut random);
+    let papers = Papers { identity, key: *key.public(), token: address.token };
+    let certificate: Certificate = papers.certificate();
+    let membership = Membership {
+        suite: suite.unwrap_or_else(fastest),
+        session: address.session,
+        relay: address.relay,
+        id: *papers.identity.public(),
+        key,
+        certificate,
+        token: address.token,
+        caps: 0,
+        mode: E2eMode::PreShared,
+    };
+    let participant = Participant::new(membership, &address.key);
+    Core::new(participant, random, papers, hold_ms)
+}
+
+/// AES where the processor has it.
+fn fastest() -> Suite {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    let has_aes = std::arch::is_x86_feature_detected!("aes")
+        && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    let has_aes = std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    let has_aes = false;
+    if has_aes { Suite::AesGcm } else { Suite::ChaChaPoly }
+}
+
+/// What the holder of a token can see about it. A relay is silent to tokens it does not accept, so
+/// what can be said is said here; only the signature is the relay's to judge.
+fn check_token(address: &JoinAddress, id: &PublicKey) -> Result<(), TokenTrouble> {
+    let claims = address.token.claims().map_err(|_| TokenTrouble::Unreadable)?;
+    if claims.session != address.session {
+        return Err(TokenTrouble::Session);
+    }
+    if let Subject::Bound(to) = claims.subject
+        && to != *id
+    {
+        let (to, shown_by) = (to.node_id(), id.node_id());
+        return Err(TokenTrouble::Bound { to, shown_by });
+    }
+    let now = calendar().seconds();
+    if now > claims.expires.saturating_add(CLOCK_SKEW_S) {
+        return Err(TokenTrouble::Expired { ago_s: now - claims.expires });
+    }
+    if now.saturating_add(CLOCK_SKEW_S) < claims.not_before {
+        return Err(TokenTrouble::NotYet { in_s: claims.not_before - now });
+    }
+    Ok(())
+}
+
+// A goodbye is done before `leave` stops waiting.
+const _: () = assert!(LEAVE_PAUSE.as_nanos() * (LEAVE_COPIES as u64) < 1_000_000_000);

@@ -1,0 +1,205 @@
+//! A process that is measured: started on its cpu, heard until it has said what must be known, stopped.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use elara_shards::sys::cpu;
+
+use super::contest::Io;
+use crate::shell::{Places, Run, run as program};
+
+/// Who is measured runs here.
+pub(super) const RELAY_CPU: usize = 0;
+/// Who loads it runs here.
+pub(super) const LOAD_CPU: usize = 1;
+/// How long a process may take to say what must be known, and to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A process and what it has said. Asked to end when dropped, and killed when it does not.
+pub(super) struct Running {
+    pub child: Child,
+    pub addr: SocketAddr,
+    /// What it said up to the line that was waited for.
+    pub lines: Vec<String>,
+}
+
+impl Running {
+    /// Starts it on the relay's cpu and waits until it has said where it listens, and `last`.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not say so.
+    pub(super) fn start(command: &Run, last: &'static str) -> Result<Self, String> {
+        let wrong = |error: &dyn fmt::Display| format!("`{command}`: {error}");
+        // A child inherits the affinity of the thread that starts it, so a thread of our own is pinned.
+        let started = thread::scope(|scope| {
+            let start = || {
+                cpu::pin(RELAY_CPU)?;
+                command.command().stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+            };
+            scope.spawn(start).join().expect("starting a process does not panic")
+        });
+        let mut child = started.map_err(|error| wrong(&error))?;
+        let output = child.stdout.take().expect("it was asked to be piped");
+        let (tell, told) = mpsc::channel();
+        // Reads to the end, so that the child never waits for us to read.
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        let (mut lines, mut addr) = (Vec::new(), None);
+        while let Ok(line) = told.recv_timeout(PATIENCE) {
+            addr = addr.or_else(|| listening(&line));
+            let done = line.contains(last);
+            lines.push(line);
+            if let (Some(addr), true) = (addr, done) {
+                return Ok(Self { child, addr, lines });
+            }
+        }
+        stop(&mut child);
+        Err(wrong(&"it did not say where it listens"))
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// Lets a child tidy up behind itself, as long as that takes no longer than it should.
+fn stop(child: &mut Child) {
+    let asked = program("kill", ["-TERM", &child.id().to_string()]).perform_quietly();
+    let begun = Instant::now();
+    while asked && begun.elapsed() < PATIENCE && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The address in a line that contains `listening on ADDR:PORT`.
+fn listening(line: &str) -> Option<SocketAddr> {
+    line.split_once("listening on ")?.1.split_whitespace().next()?.parse().ok()
+}
+
+/// `elara serve --dev` with one shard, open to both wires, and what its output says about coming in.
+pub(super) struct DevRelay {
+    pub running: Running,
+    /// One join address.
+    pub address: String,
+    /// The issuer's key file.
+    pub issuer: String,
+    admin: SocketAddr,
+}
+
+impl DevRelay {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When it cannot be started, or its output is not understood.
+    pub(super) fn start(io: Io, places: &Places) -> Result<Self, String> {
+        let io = io.to_string();
+        let args = ["serve", "--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let args = args.into_iter().chain(["--shards", "1", "--io", &io]);
+        let running = Running::start(&program(places.binary("elara"), args), "elara token mint")?;
+        let facts = Facts::read(&running.lines)
+            .ok_or_else(|| format!("elara serve --dev said\n{}", running.lines.join("\n")))?;
+        let Facts { address, issuer, admin } = facts;
+        Ok(Self { running, address, issuer, admin })
+    }
+
+    /// The counter `elara_datagrams_total` of `verdict`.
+    ///
+    /// # Errors
+    /// When the admin listener does not answer, or knows no such verdict.
+    pub(super) fn verdict(&self, verdict: &str) -> Result<u64, String> {
+        let wrong = |error: &dyn fmt::Display| format!("http://{}/metrics: {error}", self.admin);
+        let mut text = String::new();
+        let mut stream = TcpStream::connect(self.admin).map_err(|error| wrong(&error))?;
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")
+            .and_then(|()| stream.read_to_string(&mut text))
+            .map_err(|error| wrong(&error))?;
+        sum(&text, verdict).ok_or_else(|| wrong(&format_args!("no verdict {verdict}")))
+    }
+}
+
+/// The samples of `elara_datagrams_total` with this verdict, over all shards.
+fn sum(metrics: &str, verdict: &str) -> Option<u64> {
+    let label = format!("verdict=\"{verdict}\"");
+    let samples = metrics
+        .lines()
+        .filter(|line| line.starts_with("elara_datagrams_total{") && line.contains(&label))
+        .map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+    samples.reduce(|sum, sample| Some(sum? + sample?))?
+}
+
+#[derive(Debug, PartialEq)]
+struct Facts {
+    address: String,
+    issuer: String,
+    admin: SocketAddr,
+}
+
+impl Facts {
+    fn read(lines: &[String]) -> Option<Self> {
+        let address = lines.iter().find(|line| line.starts_with("elara://"))?.clone();
+        let mint = lines.iter().find(|line| line.starts_with("elara token mint"))?;
+        let issuer = mint.split_once("--issuer ")?.1.split(' ').next()?.to_owned();
+        let admin = lines.iter().find_map(|line| line.strip_prefix("admin: http://"))?;
+        Some(Self { address, issuer, admin: admin.split('/').next()?.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_says_where_is_found() {
+        let addr = listening("2025-01-01 INFO listening on 127.0.0.1:7840 shards=1");
+        assert_eq!(addr, "127.0.0.1:7840".parse().ok());
+        assert_eq!(listening("listening on port 7840"), None);
+    }
+
+    #[test]
+    fn a_process_that_says_nothing_is_an_error() {
+        let error = Running::start(&program("sh", ["-c", "echo hello"]), "").err();
+        assert!(error.is_some_and(|error| error.contains("listens")));
+    }
+
+    #[test]
+    fn what_a_relay_says_about_coming_in_is_read() {
+        let lines = [
+            "listening on 127.0.0.1:7840",
+            "admin: http://127.0.0.1:7841/metrics, http://127.0.0.1:7841/livez, elara status",
+            "dev: each of these addresses lets one participant into session 5e55; they open for a day",
+            "elara://127.0.0.1:7840/5e55?k=A#t=B&e=C",
+            "elara token mint --issuer /tmp/elara-dev-1/issuer.key --session 5e55 --relay-key A",
+        ];
+        let facts = Facts::read(&lines.map(str::to_owned)).unwrap();
+        assert_eq!(facts.address, lines[3]);
+        assert_eq!(facts.issuer, "/tmp/elara-dev-1/issuer.key");
+        assert_eq!(facts.admin, "127.0.0.1:7841".parse().unwrap());
+        assert_eq!(Facts::read(&[]), None);
+    }
+
+    #[test]
+    fn a_verdict_is_summed_over_shards() {
+        let metrics = "# HELP elara_datagrams_total x\n\
+            elara_datagrams_total{shard=\"0\",verdict=\"bad_tag\"} 3\n\
+            elara_datagrams_total{shard=\"1\",verdict=\"bad_tag\"} 4\n\
+            elara_datagrams_total{shard=\"1\",verdict=\"alone\"} 9\n";
+        assert_eq!((sum(metrics, "bad_tag"), sum(metrics, "none")), (Some(7), None));
+    }
+}
