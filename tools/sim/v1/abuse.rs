@@ -87,7 +87,7 @@ impl World<'_> {
         let wishes =
             if self.random.chance(100_000) { vec![odd; 3] } else { vec![Wish::EVERYTHING] };
         let leaves = self.random.chance(50_000);
-        let wish = self.ledger.wish(&wishes);
+        let wish = self.ledger.wish(&wishes, 0);
         let insider = &mut self.plan.insiders[who];
         insider.version += 1;
         let ping = Ping { id: 1.into(), t_client_us: 2.into(), next_core: 0.into() };
@@ -264,8 +264,9 @@ impl World<'_> {
         insider.version = insider.version.wrapping_add(leap);
         let version = insider.version;
         if self.random.chance(500_000) {
-            let wish = self.ledger.wish(&wishes);
-            let subscribe = Subscribe::new(version, self.random.below(6) as u8, &wishes);
+            let hold_ms = self.random.below(6) as u8;
+            let wish = self.ledger.wish(&wishes, hold_ms);
+            let subscribe = Subscribe::new(version, hold_ms, &wishes);
             return self.control_as(who, &[Control::Subscribe(subscribe)], Asks::Perhaps(wish));
         }
         let streams: Vec<OwnStream> = (0..self.random.below(230) as u16)

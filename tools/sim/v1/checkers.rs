@@ -82,7 +82,10 @@ pub(crate) struct Left<'a> {
     pub(crate) to: ClientAddr,
     pub(crate) bytes: &'a [u8],
     pub(crate) digest: u64,
+    /// [`Kind::Other`] of a bundle.
     pub(crate) kind: Kind,
+    /// The data frames in it, by digest; `None` when it is neither a data frame nor a bundle of them.
+    pub(crate) data: Option<Vec<u64>>,
     pub(crate) outcome: Outcome,
 }
 
@@ -146,10 +149,12 @@ impl<'a> Step<'a> {
     /// Where each data frame went that left, by digest, in the order they left.
     pub(crate) fn errands(&self) -> Vec<(u64, Vec<ClientAddr>)> {
         let mut errands: Vec<(u64, Vec<ClientAddr>)> = Vec::new();
-        for left in self.sent.iter().filter(|left| left.kind == Kind::Data) {
-            match errands.iter_mut().rev().find(|(digest, _)| *digest == left.digest) {
-                Some((_, addrs)) => addrs.push(left.to),
-                None => errands.push((left.digest, vec![left.to])),
+        for left in &self.sent {
+            for frame in left.data.iter().flatten() {
+                match errands.iter_mut().rev().find(|(digest, _)| digest == frame) {
+                    Some((_, addrs)) => addrs.push(left.to),
+                    None => errands.push((*frame, vec![left.to])),
+                }
             }
         }
         errands

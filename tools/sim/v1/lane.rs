@@ -8,7 +8,7 @@ use elara_core::ClientAddr;
 use elara_core::limits::{CYCLE_SENDS_MAX, CYCLE_TRAINS_MAX};
 use elara_core::time::{Instant, Span};
 use elara_shards::command::{Command, Report};
-use elara_shards::io::memory::{Capacity, Memory, Outcome};
+use elara_shards::io::memory::{Capacity, Memory, Outcome, Sent};
 use elara_shards::io::{Io, Wait};
 use elara_shards::mailbox::{self, Receiver, Sender, Wake};
 use elara_shards::shard::{Flow, Shard, ShardConfig};
@@ -181,11 +181,12 @@ impl Lane {
         for (name, law) in LAWS {
             law(&step, &mut self.books).map_err(|broken| (name, broken))?;
         }
-        let passed: Vec<u64> = step.passed().collect();
+        let passed = step.errands();
+        let candidates: Vec<u64> = step.candidates().into_keys().collect();
         let welcomes: Vec<_> = step.welcomes().collect();
         let left = step.sent.iter().filter(|left| left.outcome == Outcome::Sent);
         departures.extend(left.map(|left| (left.to, left.bytes.to_vec())));
-        self.mirror.passed.extend(passed);
+        self.mirror.pass(passed, candidates, now);
         for (name, to, welcome) in welcomes {
             self.mirror.welcome(name, to, welcome, now);
         }
@@ -300,24 +301,20 @@ impl<'a> Heard<'a> {
     }
 }
 
-/// What the shard sent, bundles cut into frames.
+/// What the shard sent, and which data frames that holds.
 fn lay_out_sent(memory: &Memory) -> Vec<Left<'_>> {
-    memory
-        .sent()
-        .map(|sent| Left {
+    fn lay_out(sent: Sent<'_>) -> Left<'_> {
+        let data = |frame: &&[u8]| frames::kind_of(frame) == Kind::Data;
+        let frames: Vec<&[u8]> = frames::split(sent.bytes).collect();
+        let all_data = !frames.is_empty() && frames.iter().all(data);
+        Left {
             to: sent.to,
             bytes: sent.bytes,
             digest: digest::of(sent.bytes),
             kind: frames::kind_of(sent.bytes),
+            data: all_data.then(|| frames.into_iter().map(digest::of).collect()),
             outcome: sent.outcome,
-        })
-        .collect()
-}
-
-impl Step<'_> {
-    /// Data frames that were passed on.
-    fn passed(&self) -> impl Iterator<Item = u64> {
-        let data = self.sent.iter().filter(|left| left.kind == Kind::Data);
-        data.map(|left| left.digest)
+        }
     }
+    memory.sent().map(lay_out).collect()
 }

@@ -65,7 +65,8 @@ pub(crate) struct Ledger {
     numbers: HashMap<(Line, u8, u32), u64>,
     /// What each connection's token grants.
     lines: HashMap<Line, Claims>,
-    wishes: Vec<Vec<Wish>>,
+    /// Subscriptions: what for, and how many milliseconds it may wait.
+    wishes: Vec<(Vec<Wish>, u8)>,
     pub(crate) canaries: Canaries,
     /// Attempts of HELLOs that nobody may enter with.
     pub(crate) flawed: HashSet<[u8; 8]>,
@@ -156,9 +157,14 @@ impl Ledger {
         self.claims(line).is_none_or(|claims| claims.max_kbps != 0 || claims.max_pps != 0)
     }
 
-    pub(crate) fn wish(&mut self, wishes: &[Wish]) -> WishId {
-        self.wishes.push(wishes.to_vec());
+    pub(crate) fn wish(&mut self, wishes: &[Wish], hold_ms: u8) -> WishId {
+        self.wishes.push((wishes.to_vec(), hold_ms));
         self.wishes.len() - 1
+    }
+
+    /// How many milliseconds what a subscription asks for may wait to share a datagram.
+    pub(crate) fn holds(&self, wish: WishId) -> u8 {
+        self.wishes[wish].1
     }
 
     /// WIRE 3.5: whether a subscription asks for frames of `class` from `node` on `stream`. What
@@ -171,7 +177,7 @@ impl Ledger {
         class: u8,
     ) -> bool {
         let stream = stream.unwrap_or(0xFFFF);
-        self.wishes[wish].iter().any(|wish| {
+        self.wishes[wish].0.iter().any(|wish| {
             let from = wish.node.get();
             let of = wish.stream.get();
             (from == 0 || from == node.0)
@@ -185,7 +191,7 @@ impl Ledger {
         &'a self,
         datagram: &'a [u8],
     ) -> impl Iterator<Item = (&'a [u8], u64, Option<&'a Sealed>)> {
-        frames::split(datagram).map(|frame| {
+        frames::split_upward(datagram).map(|frame| {
             let digest = digest::of(frame);
             (frame, digest, self.find(digest))
         })

@@ -9,7 +9,7 @@
 //!   WELCOME leaves ─▶ half-open 5 s ─▶ first genuine frame: live ─▶ another is: ending 3 s
 //! ```
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use elara_core::crypto::Permissions;
 use elara_core::limits::V1_SILENCE;
@@ -27,6 +27,9 @@ pub(crate) const STALE: Span = Span::from_secs(30);
 /// How coarse a shard's timers may be, and how busy.
 pub(crate) const LATE: Span = Span::from_secs(2);
 
+/// How long a frame may wait for a receiver who lets it: 5 ms, a stall of the shard, and a busy cycle.
+const WAITS_MAX: Span = Span::from_millis(70);
+
 /// Seconds after which a token has run out for sure: the skew of clocks, and a timer's delay.
 const EXPIRED_S: u64 = 60 + 4;
 
@@ -40,8 +43,10 @@ pub(crate) struct Mirror {
     standings: BTreeMap<Name, Standing>,
     /// Genuine frames that have reached it, by digest.
     seen: HashSet<u64>,
-    /// Those it has passed on.
-    pub(crate) passed: HashSet<u64>,
+    /// Those it has passed on, and where to.
+    passed: HashMap<u64, Vec<ClientAddr>>,
+    /// Those that may still wait for receivers who let them, and since when.
+    waiting: BTreeMap<u64, Instant>,
     /// The newest number of each connection and class.
     newest: BTreeMap<(Line, u8), u32>,
     /// The connections that each participant has had.
@@ -231,6 +236,32 @@ impl Mirror {
         }
     }
 
+    /// Frames were passed on in this cycle; others may be later.
+    pub(crate) fn pass(
+        &mut self,
+        passed: Vec<(u64, Vec<ClientAddr>)>,
+        candidates: Vec<u64>,
+        now: Instant,
+    ) {
+        for (digest, addrs) in passed {
+            self.passed.entry(digest).or_default().extend(addrs);
+        }
+        self.waiting.retain(|_, since| now < *since + WAITS_MAX);
+        for digest in candidates {
+            self.waiting.entry(digest).or_insert(now);
+        }
+    }
+
+    /// Where a frame has gone before.
+    pub(crate) fn passed(&self, digest: u64) -> &[ClientAddr] {
+        self.passed.get(&digest).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a frame that came before may leave in this cycle, for those who let it wait.
+    pub(crate) fn waits(&self, digest: u64) -> bool {
+        self.waiting.contains_key(&digest)
+    }
+
     /// Someone who should not be here any more: silent for too long, or with a token that has run out.
     pub(crate) fn overdue(&self, ledger: &Ledger, now: Instant) -> Option<Name> {
         let everyone = self.rooms.iter().flat_map(|(session, room)| {
@@ -321,7 +352,8 @@ impl Mirror {
             && seat.addrs.len() == 1
             && now.since(seat.surely_heard) < STALE
             && seat.asked.is_some_and(|wish| covers(&wish))
-            && doubts().all(covers);
+            && doubts().all(covers)
+            && seat.asked.iter().chain(doubts()).all(|wish| ledger.holds(*wish) == 0);
         (may, must)
     }
 }

@@ -130,8 +130,9 @@ impl Plan {
         ledger.canaries.add(&membership.token.0[64..], "a token");
         let mut machine = Participant::new(membership, &club::session_key(session));
         let wishes = [Wish::EVERYTHING];
-        let wish = ledger.wish(&wishes);
-        let stated = machine.subscribe(&wishes, 0, self.begin);
+        let hold_ms = hold_ms(random);
+        let wish = ledger.wish(&wishes, hold_ms);
+        let stated = machine.subscribe(&wishes, hold_ms, self.begin);
         debug_assert!(stated.is_ok(), "one wish is not too much");
         let place = Place::pick(self.hosts, random);
         let mut link = || Link::clear(Span::from_micros(200 + random.below(60_000)));
@@ -161,6 +162,11 @@ impl Plan {
         let addr = Place::pick(self.hosts, random).at(10_000 + index as u16);
         self.insiders.push(Insider::new(index, membership, claims, addr));
     }
+}
+
+/// Two in three want every frame at once.
+pub(crate) fn hold_ms(random: &mut impl Random) -> u8 {
+    if random.chance(330_000) { 1 + random.below(5) as u8 } else { 0 }
 }
 
 fn suite(random: &mut Seeded) -> Suite {

@@ -8,6 +8,7 @@ use elara_shards::Command;
 use elara_shards::io::memory::Mischief;
 
 use super::honest::Aim;
+use super::plan::hold_ms;
 use super::world::{Event, World};
 use crate::cast::Place;
 use crate::faults::Fault;
@@ -287,11 +288,12 @@ impl World<'_> {
             3 => &[of_classes],
             _ => &[Wish::EVERYTHING],
         };
+        let hold_ms = hold_ms(&mut self.random);
         let them = &mut self.plan.cast[who];
-        if them.asleep || them.machine.subscribe(wishes, 0, self.now).is_err() {
+        if them.asleep || them.machine.subscribe(wishes, hold_ms, self.now).is_err() {
             return Ok(());
         }
-        them.wish = self.ledger.wish(wishes);
+        them.wish = self.ledger.wish(wishes, hold_ms);
         self.faults.count(Fault::Rewished);
         self.note("asks for something else: participant", who as u64);
         self.look(who)

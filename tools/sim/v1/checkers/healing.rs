@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn whoever_hears_nothing_is_found_and_the_silent_need_not_be_heard() {
         let mut ledger = Ledger::new(Canaries::new());
-        ledger.wish(&[Wish::EVERYTHING]);
+        ledger.wish(&[Wish::EVERYTHING], 0);
         let check = |healing: &Healing, well: &[Well]| healing.check(well, &ledger);
         let mut healing = Healing::default();
         let (one, two) = (well(1, true), well(2, false));
