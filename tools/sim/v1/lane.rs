@@ -190,7 +190,7 @@ impl Lane {
         for (name, to, welcome) in welcomes {
             self.mirror.welcome(name, to, welcome, now);
         }
-        self.mirror.settle();
+        self.mirror.settle(now);
         let hit_the_wall = counters.copies - self.counted.copies >= CYCLE_SENDS_MAX as u64;
         (self.last, self.counted) = (now, counters);
         self.shard.io().clear_sent();

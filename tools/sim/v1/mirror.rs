@@ -9,7 +9,7 @@
 //!   WELCOME leaves ─▶ half-open 5 s ─▶ first genuine frame: live ─▶ another is: ending 3 s
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use elara_core::crypto::Permissions;
 use elara_core::limits::V1_SILENCE;
@@ -45,6 +45,8 @@ pub(crate) struct Mirror {
     seen: HashSet<u64>,
     /// Those it has passed on, and where to.
     passed: HashMap<u64, Vec<ClientAddr>>,
+    /// Where members were a moment ago, and until when.
+    vacated: Vec<(Name, ClientAddr, Instant)>,
     /// Those that may still wait for receivers who let them, and since when.
     waiting: BTreeMap<u64, Instant>,
     /// The newest number of each connection and class.
@@ -282,9 +284,26 @@ impl Mirror {
         self.standings.get(&name)?.sending[parity]
     }
 
+    /// How many members of a session besides `sender` are at an address, or were a moment ago.
+    pub(crate) fn seats_at(&self, session: SessionId, sender: NodeId, addr: ClientAddr) -> usize {
+        let room = self.rooms.get(&session).into_iter().flatten();
+        let here = room.filter(|(_, seat)| seat.addrs.contains(&addr)).map(|(node, _)| *node);
+        let gone = self.vacated.iter().filter(|((of, _), was, _)| (*of, *was) == (session, addr));
+        let gone = gone.map(|((_, node), ..)| *node);
+        let nodes: BTreeSet<NodeId> = here.chain(gone).filter(|node| *node != sender).collect();
+        nodes.len()
+    }
+
     /// The cycle is over.
-    pub(crate) fn settle(&mut self) {
-        for room in self.rooms.values_mut() {
+    pub(crate) fn settle(&mut self, now: Instant) {
+        self.vacated.retain(|(.., until)| now < *until);
+        for (session, room) in &mut self.rooms {
+            for (node, seat) in room.iter() {
+                let stays = usize::from(!seat.left);
+                let left = &seat.addrs[..seat.addrs.len() - stays];
+                let until = now + WAITS_MAX;
+                self.vacated.extend(left.iter().map(|addr| ((*session, *node), *addr, until)));
+            }
             room.retain(|_, seat| !seat.left);
             room.values_mut().for_each(Seat::settle);
         }
