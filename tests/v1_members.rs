@@ -7,8 +7,8 @@ use elara_core::crypto::{Claims, Permissions, Subject, Token};
 use elara_core::limits::{V1_SILENCE, V1_STALE};
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::control::{
-    Control, Get, Kick, Leave, OwnStream, StreamsMine, alert, get, kind, phase, reason,
-    roster_phase, stream_kind,
+    Control, Get, Kick, Leave, OwnStream, StreamsMine, Subscribe, Wish, alert, get, kind, phase,
+    reason, roster_phase, stream_kind,
 };
 use elara_shards::Verdict;
 use support::guest::{Club, Guest, MEMBER, Party, SESSION, data_of};
@@ -178,6 +178,32 @@ fn wishes_of_the_connection_before_come_too_late() {
     );
     let frame = bob.data(Class::Core, 80);
     assert_eq!(room.after(1, &frame).of(Verdict::Unwanted), 1);
+}
+
+#[test]
+fn who_lets_frames_wait_from_now_on_is_not_sent_again_what_came_before() {
+    let mut club = Club::new();
+    let (mut room, [mut alice, mut bob, mut carol]) = entered::<3>(&mut club);
+    let patient = |guest: &mut Guest, version, hold_ms| {
+        let subscribe = Subscribe::new(version, hold_ms, &[Wish::EVERYTHING]);
+        guest.control(&[Control::Subscribe(subscribe)])
+    };
+    let waits = patient(&mut carol, 2, 5);
+    room.say(2, &waits);
+    let frame = bob.data(Class::Core, 80);
+    room.say(1, &frame);
+    let waits = patient(&mut alice, 2, 5);
+    room.say(0, &waits);
+    room.pass(20);
+    assert_eq!(data_of(room.heard(0)), [&frame[..]], "once, and at once");
+    assert_eq!(data_of(room.heard(2)), [&frame[..]]);
+    // And the other way round nothing is lost.
+    let frame = bob.data(Class::Core, 80);
+    room.say(1, &frame);
+    let at_once = patient(&mut alice, 3, 0);
+    room.say(0, &at_once);
+    room.pass(20);
+    assert_eq!(data_of(room.heard(0)), [&frame[..]]);
 }
 
 #[test]

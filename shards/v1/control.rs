@@ -140,7 +140,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let version = them.subscribed.version();
         self.v1.refresh_member(number);
         if version == wish.version() {
-            self.v1.grant(number, wish.hold_ms());
+            self.grant(number, wish.hold_ms());
         }
         Some(version)
     }
