@@ -132,7 +132,7 @@ impl Club {
         Membership {
             suite,
             session: claims.session,
-            relay: relay.unwrap_or(*key.public()),
+            relay: relay.unwrap_or_else(|| *key.public()),
             id: *identity.public(),
             certificate: Certificate::sign(identity, key.public(), u32::MAX),
             key,

@@ -112,6 +112,7 @@ pub(crate) struct Hearing {
 
 impl Mirror {
     /// A genuine frame has reached the shard; `alone` when it is no part of a bundle.
+    #[expect(clippy::too_many_arguments, reason = "a frame, how it came, and what is known of it")]
     pub(crate) fn hear(
         &mut self,
         digest: u64,
@@ -423,3 +424,6 @@ impl Seat {
         self.addrs.last()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! Who is silent for too long goes, and whose token has run out; when all have been silent for long enough, nothing is left.
+//! Who is silent for too long goes, and whose token has run out; when all have been silent for long
+//! enough, nothing is left.
 
 use elara_core::time::Instant;
 use elara_shards::Counters;

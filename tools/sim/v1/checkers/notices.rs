@@ -1,6 +1,6 @@
 //! Members come, move and go only for a reason: whoever joins or moves has just proven to be there, with
-//! a token that lets them in, and receives where it moves to; whoever is gone has said so, was sent away by someone who may, was banned,
-//! has a token that ran out, or was silent for ten minutes.
+//! a token that lets them in, and receives where it moves to; whoever is gone has said so, was sent away by
+//! someone who may, was banned, has a token that ran out, or was silent for ten minutes.
 
 use elara_core::limits::V1_SILENCE;
 use elara_core::time::Instant;
