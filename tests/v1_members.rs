@@ -7,8 +7,8 @@ use elara_core::crypto::{Claims, Permissions, Subject, Token};
 use elara_core::limits::{V1_SILENCE, V1_STALE};
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::control::{
-    Control, Get, Kick, Leave, OwnStream, StreamsMine, alert, get, kind, phase, reason,
-    roster_phase, stream_kind,
+    Control, Get, Kick, Leave, OwnStream, StreamsMine, Subscribe, Wish, alert, get, kind, phase,
+    reason, roster_phase, stream_kind,
 };
 use elara_shards::Verdict;
 use support::guest::{Club, Guest, MEMBER, Party, SESSION, data_of};
@@ -157,6 +157,53 @@ fn an_address_moves_when_it_answers_from_there() {
     let view = room.view(SESSION).unwrap();
     assert!(view.participants.iter().all(|them| them.addr != home));
     assert_eq!(room.settle().moved, 1);
+}
+
+#[test]
+fn wishes_of_the_connection_before_come_too_late() {
+    let mut club = Club::new();
+    let (mut room, [mut alice, mut bob]) = entered::<2>(&mut club);
+    // On its way while she gets new keys: the fifth wish by the old ones, for nothing.
+    let late = alice.control(&[Control::Subscribe(Subscribe::new(5, 0, &[]))]);
+    room.enter(0, &mut alice);
+    room.say(0, &late);
+    let frame = bob.data(Class::Core, 80);
+    room.say(1, &frame);
+    assert_eq!(data_of(room.heard(0)), [&frame[..]], "she asked for everything after that");
+    let second = alice.control(&[Control::Subscribe(Subscribe::new(2, 0, &[]))]);
+    room.say(0, &second);
+    assert_eq!(
+        of_kind(&opened(&mut room, 0, &mut alice), kind::ACK),
+        [[kind::SUBSCRIBE, 2, 0, 0, 0]]
+    );
+    let frame = bob.data(Class::Core, 80);
+    assert_eq!(room.after(1, &frame).of(Verdict::Unwanted), 1);
+}
+
+#[test]
+fn who_lets_frames_wait_from_now_on_is_not_sent_again_what_came_before() {
+    let mut club = Club::new();
+    let (mut room, [mut alice, mut bob, mut carol]) = entered::<3>(&mut club);
+    let patient = |guest: &mut Guest, version, hold_ms| {
+        let subscribe = Subscribe::new(version, hold_ms, &[Wish::EVERYTHING]);
+        guest.control(&[Control::Subscribe(subscribe)])
+    };
+    let waits = patient(&mut carol, 2, 5);
+    room.say(2, &waits);
+    let frame = bob.data(Class::Core, 80);
+    room.say(1, &frame);
+    let waits = patient(&mut alice, 2, 5);
+    room.say(0, &waits);
+    room.pass(20);
+    assert_eq!(data_of(room.heard(0)), [&frame[..]], "once, and at once");
+    assert_eq!(data_of(room.heard(2)), [&frame[..]]);
+    // And the other way round nothing is lost.
+    let frame = bob.data(Class::Core, 80);
+    room.say(1, &frame);
+    let at_once = patient(&mut alice, 3, 0);
+    room.say(0, &at_once);
+    room.pass(20);
+    assert_eq!(data_of(room.heard(0)), [&frame[..]]);
 }
 
 #[test]

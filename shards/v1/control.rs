@@ -22,8 +22,9 @@ use crate::verdict::Verdict;
 /// What one frame of messages is answered with, in one frame: of each kind the last.
 #[derive(Default)]
 struct Answers {
-    /// The connection the messages came by.
+    /// The connection the messages came by, and whether it is the active one.
     conn: u8,
+    active: bool,
     pong: Option<Pong>,
     subscribe: Option<u32>,
     streams: Option<u32>,
@@ -58,7 +59,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         if !them.allowance.take(slice.len(), origin.begun(), self.now) {
             return Verdict::OverRate;
         }
-        let mut answers = Answers { conn: arrival.conn, ..Answers::default() };
+        let mut answers =
+            Answers { conn: arrival.conn, active: arrival.active, ..Answers::default() };
         for message in Controls::parse(text) {
             match message {
                 Ok(message) => self.handle_message(number, &origin.from, &message, &mut answers),
@@ -81,11 +83,14 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         match message {
             Control::Ping(ping) => answers.pong = self.pong(number, answers.conn, ping),
             Control::PathResponse(value) => self.handle_path_response(number, from, value),
+            // Versions begin anew with a connection: what the one before still says is older than all of it.
+            Control::Subscribe(_) | Control::StreamsMine(_) if !answers.active => {}
             Control::Subscribe(wish) => answers.subscribe = self.handle_subscribe(number, wish),
             Control::StreamsMine(wish) => answers.streams = self.handle_streams(number, wish),
             Control::Leave(_) => self.depart(number, Why::Gone),
             Control::Kick(kick) => self.handle_kick(number, kick.node_id()),
             Control::Get(get) => self.handle_get(number, get),
+            Control::Ack(ack) => self.handle_ack(number, ack),
             Control::Report(report) => self.handle_report(number, report),
             // Of no use to a relay, or answered by what is built on this.
             _ => {}
@@ -135,7 +140,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let version = them.subscribed.version();
         self.v1.refresh_member(number);
         if version == wish.version() {
-            self.v1.grant(number, wish.hold_ms());
+            self.grant(number, wish.hold_ms());
         }
         Some(version)
     }
@@ -195,6 +200,23 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         };
         // Who has all of it asks only to be sure.
         if get.arg.get() != version.into() && now >= them.next_get[index] {
+            them.next_get[index] = now + GET_EVERY;
+            v1.want_pages(number, wanted);
+        }
+    }
+
+    /// Every ping says which roster and which streams are held. Who holds old ones when all has been told
+    /// has missed the last of it, and cannot know: it is sent the whole.
+    fn handle_ack(&mut self, number: u32, ack: &Ack) {
+        let (now, v1) = (self.now, &mut *self.v1);
+        let Some(them) = v1.participants.get_mut(number) else { return };
+        let Some(room) = them.place.and_then(|place| v1.rooms.get(place.room)) else { return };
+        let (index, wanted, version, due) = match ack.message {
+            kind::ROSTER => (0, pages::ROSTER, room.roster.version(), room.roster.due()),
+            kind::STREAMS => (1, pages::STREAMS, room.playbill.version(), room.playbill.due()),
+            _ => return,
+        };
+        if ack.version.get() < version && due.is_none() && now >= them.next_get[index] {
             them.next_get[index] = now + GET_EVERY;
             v1.want_pages(number, wanted);
         }

@@ -60,6 +60,18 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
     }
 
+    /// A member grants that its small frames wait for `ms` milliseconds. What waits goes first: it has been
+    /// sent some of that already, or else would never be.
+    pub(super) fn grant(&mut self, number: u32, ms: u8) {
+        let place = self.v1.participants.get(number).and_then(|them| them.place);
+        let Some(place) = place else { return };
+        let Some(room) = self.v1.rooms.get(place.room) else { return };
+        if room.members[place.member as usize].hold != ms {
+            self.serve_room(place.room, true);
+            self.v1.grant(number, ms);
+        }
+    }
+
     fn serve_cohort(&mut self, slot: u32, hold: &Hold, ms: u8, first: usize) {
         let v1 = &mut *self.v1;
         let frames = hold.frames(first);

@@ -50,8 +50,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             let member = &mut room.members[place.member as usize];
             let moved = proven && member.addr != *from;
             let home = if proven { *from } else { member.addr };
-            let (heard, hold) = (member.heard, member.hold);
-            *member = Member { heard, hold, ..Member::new(home, number, true, now) };
+            // Where it was it is as good as before: a member that never answered there still has not.
+            let (heard, hold, known) = (member.heard, member.hold, proven || member.proven);
+            *member = Member { heard, hold, ..Member::new(home, number, known, now) };
             if proven {
                 member.heard = now;
             }

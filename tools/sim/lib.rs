@@ -23,6 +23,8 @@ mod plan;
 mod seasons;
 pub mod trace;
 mod trouble;
+mod v1;
+mod weather;
 mod world;
 
 use std::fmt;
@@ -32,11 +34,33 @@ use elara_core::time::Instant;
 pub use faults::{Fault, Faults};
 pub use trace::Sink;
 
+/// A version of the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Wire v0: addresses are trusted.
+    V0,
+    /// Wire v1: keys are.
+    V1,
+}
+
+impl Wire {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V0, Self::V1];
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
 /// What to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// The number that decides everything else.
     pub seed: u64,
+    /// Which wire is spoken: each has a story of its own for a seed.
+    pub wire: Wire,
     /// Simulated seconds of traffic; a vigil and a night follow.
     pub seconds: u64,
     /// Shards, instead of as many as the seed says.
@@ -48,6 +72,8 @@ pub struct Options {
 pub struct Summary {
     /// The seed.
     pub seed: u64,
+    /// The wire.
+    pub wire: Wire,
     /// Simulated time, vigil and night included, in nanoseconds.
     pub simulated_ns: u64,
     /// How many shards.
@@ -74,9 +100,10 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} s simulated, {} shards, {} participants, {} datagrams, {} copies, \
+            "seed {} wire {}: {} s simulated, {} shards, {} participants, {} datagrams, {} copies, \
              {} deliveries, {} faults, {} pairs healed, trace {:016x}",
             self.seed,
+            self.wire.number(),
             self.simulated_ns / 1_000_000_000,
             self.shards,
             self.participants,
@@ -107,14 +134,18 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Options { seed, seconds, shards } = self.options;
+        let Options { seed, wire, seconds, shards } = self.options;
+        let wire = wire.number();
         writeln!(f, "The last events:")?;
         for line in &self.tail {
             writeln!(f, "  {line}")?;
         }
         let at = self.at.as_nanos() as f64 / 1e9;
         writeln!(f, "Law `{}` broken at {at:.6} s: {}.", self.law, self.sentence)?;
-        write!(f, "cargo run --release -p elara-sim -- --seed {seed} --seconds {seconds}")?;
+        write!(
+            f,
+            "cargo run --release -p elara-sim -- --seed {seed} --wire {wire} --seconds {seconds}"
+        )?;
         shards.map_or(Ok(()), |shards| write!(f, " --shards {shards}"))
     }
 }
@@ -127,5 +158,8 @@ pub fn run<'a>(
     options: Options,
     sink: Option<&'a mut Sink<'a>>,
 ) -> Result<Summary, Box<Violation>> {
-    world::World::new(options, sink).run()
+    match options.wire {
+        Wire::V0 => world::World::new(options, sink).run(),
+        Wire::V1 => v1::run(options, sink),
+    }
 }

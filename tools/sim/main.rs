@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::Parser;
-use elara_sim::{Faults, Options, Summary, run};
+use elara_sim::{Faults, Options, Summary, Wire, run};
 
 /// Runs the shipped shard in seeded worlds and checks it after every cycle.
 #[derive(Parser)]
@@ -19,6 +19,9 @@ struct Arguments {
     /// Run many seeds, from the first up to but not including the second.
     #[arg(long, value_name = "A..B", value_parser = parse_range, conflicts_with = "seed")]
     seeds: Option<Range<u64>>,
+    /// Only wire v0, or only v1; otherwise a seed tells both its stories.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=1))]
+    wire: Option<u8>,
     /// Simulated seconds of traffic per seed; 148 seconds of growing silence follow.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
@@ -33,37 +36,46 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let shards = arguments.shards.map(|shards| shards as usize);
-    let options = |seed| Options { seed, seconds: arguments.seconds, shards };
+    let wires = Wire::ALL
+        .into_iter()
+        .filter(|wire| arguments.wire.is_none_or(|only| only == wire.number()));
+    let wires: Vec<Wire> = wires.collect();
+    let options = |seed, wire| Options { seed, wire, seconds: arguments.seconds, shards };
     match (arguments.seed, &arguments.seeds) {
-        (Some(seed), _) => run_one(options(seed), arguments.trace),
-        (None, Some(seeds)) => run_many(seeds.clone(), options),
+        (Some(seed), _) => run_one(wires.iter().map(|wire| options(seed, *wire)), arguments.trace),
+        (None, Some(seeds)) => run_many(seeds.clone(), &wires, options),
         (None, None) => ExitCode::FAILURE,
     }
 }
 
-fn run_one(options: Options, trace: bool) -> ExitCode {
+fn run_one(stories: impl Iterator<Item = Options>, trace: bool) -> ExitCode {
     let mut out = io::BufWriter::new(io::stdout());
-    let result = if trace { run(options, Some(&mut out)) } else { run(options, None) };
-    let written = match &result {
-        Ok(summary) => write!(out, "{summary}\n{}", summary.faults),
-        Err(violation) => writeln!(out, "{violation}"),
-    };
-    match (result, written.and_then(|()| out.flush())) {
-        (Ok(_), Ok(())) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    for options in stories {
+        let result = if trace { run(options, Some(&mut out)) } else { run(options, None) };
+        let written = match &result {
+            Ok(summary) => write!(out, "{summary}\n{}", summary.faults),
+            Err(violation) => writeln!(out, "{violation}"),
+        };
+        if result.is_err() || written.and_then(|()| out.flush()).is_err() {
+            return ExitCode::FAILURE;
+        }
     }
+    ExitCode::SUCCESS
 }
 
-fn run_many(seeds: Range<u64>, options: impl Fn(u64) -> Options) -> ExitCode {
+fn run_many(seeds: Range<u64>, wires: &[Wire], options: impl Fn(u64, Wire) -> Options) -> ExitCode {
     let mut totals = Totals::default();
     for seed in seeds.clone() {
-        match run(options(seed), None) {
-            Ok(summary) => totals.add(&summary),
-            Err(violation) => {
-                println!("{violation}");
-                return ExitCode::FAILURE;
+        for wire in wires {
+            match run(options(seed, *wire), None) {
+                Ok(summary) => totals.add(&summary),
+                Err(violation) => {
+                    println!("{violation}");
+                    return ExitCode::FAILURE;
+                }
             }
         }
+        totals.seeds += 1;
         if totals.seeds.is_multiple_of(25) {
             eprintln!("{} of {} seeds", totals.seeds, seeds.end - seeds.start);
         }
@@ -87,7 +99,6 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, summary: &Summary) {
-        self.seeds += 1;
         self.simulated_ns += summary.simulated_ns;
         self.datagrams += summary.datagrams;
         self.copies += summary.copies;

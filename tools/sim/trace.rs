@@ -41,6 +41,19 @@ pub enum Event {
         /// As the model has it.
         verdict: Verdict,
     },
+    /// A shard of wire v1 received a datagram.
+    Came {
+        /// Which shard.
+        shard: usize,
+        /// From where.
+        from: ClientAddr,
+        /// Bytes.
+        len: usize,
+        /// Of the bytes.
+        digest: u64,
+        /// What the world knows it is.
+        is: &'static str,
+    },
     /// A shard sent a datagram.
     Sent {
         /// Which shard.
@@ -80,6 +93,10 @@ impl Event {
             Self::Heard { shard, from, len, digest, verdict } => {
                 [2, shard as u64, of_addr(&from), len as u64 ^ digest, verdict as u64]
             }
+            Self::Came { shard, from, len, digest, is } => {
+                let is = digest::of(is.as_bytes());
+                [6, shard as u64, of_addr(&from), len as u64 ^ digest, is]
+            }
             Self::Sent { shard, to, len, digest, outcome } => {
                 [3, shard as u64, of_addr(&to), len as u64 ^ digest, outcome as u64]
             }
@@ -115,6 +132,9 @@ impl fmt::Display for Event {
             Self::Act { what, number } => write!(f, "-- {what} {number}"),
             Self::Heard { shard, from, len, digest, verdict } => {
                 write!(f, "{shard} heard {len} B {digest:016x} from {from}: {}", verdict.label())
+            }
+            Self::Came { shard, from, len, digest, is } => {
+                write!(f, "{shard} heard {len} B {digest:016x} from {from}: {is}")
             }
             Self::Sent { shard, to, len, digest, outcome } => {
                 write!(f, "{shard} sent  {len} B {digest:016x} to {to}: {outcome:?}")

@@ -8,7 +8,8 @@ use elara_shards::io::memory::Mischief;
 use crate::cast::Place;
 use crate::faults::Fault;
 use crate::frames;
-use crate::network::{Bursts, Impairment};
+use crate::network::Impairment;
+use crate::weather;
 use crate::world::{Event, World};
 
 /// The longest partition.
@@ -20,10 +21,10 @@ impl World<'_> {
         self.stormy = true;
         self.note("storm", 0);
         for who in 0..self.plan.cast.len() {
-            let impairment = self.bad_weather();
+            let impairment = weather::impairment(&mut self.random);
             let delay = self.plan.cast[who].up.impairment.delay;
             self.plan.cast[who].up.impairment = Impairment { delay, ..impairment };
-            let impairment = self.bad_weather();
+            let impairment = weather::impairment(&mut self.random);
             let delay = self.plan.cast[who].down.impairment.delay;
             self.plan.cast[who].down.impairment = Impairment { delay, ..impairment };
         }
@@ -76,50 +77,13 @@ impl World<'_> {
         self.after(span, Event::Trouble);
     }
 
-    /// Each impairment every other time, as bad as it gets at most.
-    fn bad_weather(&mut self) -> Impairment {
-        let random = &mut self.random;
-        let mut up_to = |most: u64| match random.chance(500_000) {
-            true => random.below(most + 1) as u32,
-            false => 0,
-        };
-        Impairment {
-            loss: up_to(500_000),
-            bursts: Bursts { begin: up_to(50_000), end: 100_000, loss: 1_000_000 },
-            reorder: up_to(300_000),
-            duplicate: up_to(200_000),
-            flip: up_to(50_000),
-            delay: Span::ZERO,
-            jitter: Span::from_micros(u64::from(up_to(50_000))),
-        }
-    }
-
     fn kernel_mischief(&mut self) -> Mischief {
         let cast = &self.plan.cast;
         let random = &mut self.random;
         let unreachable = (0..random.below(4))
             .map(|_| cast[random.below(cast.len() as u64) as usize].addr)
             .collect();
-        let mut up_to = |most: u64| match random.chance(400_000) {
-            true => random.below(most + 1) as u32,
-            false => 0,
-        };
-        let (idle, split, truncate, busy) =
-            (up_to(300_000), up_to(800_000), up_to(10_000), up_to(200_000));
-        let busy_every = u64::from(up_to(20));
-        let mut pick = |choices: &[usize]| choices[random.below(choices.len() as u64) as usize];
-        Mischief {
-            idle,
-            batch: pick(&[1, 3, 16, usize::MAX]),
-            train: pick(&[1, 2, 10, 64]),
-            split,
-            truncate,
-            buffers: pick(&[1, 4, 16, usize::MAX]),
-            queue_bytes: pick(&[4_000, 20_000, usize::MAX, usize::MAX]),
-            busy,
-            busy_every,
-            unreachable,
-        }
+        weather::mischief(unreachable, random)
     }
 
     fn roam(&mut self, who: usize) {

@@ -415,6 +415,7 @@ impl<'a> World<'a> {
         }
         Summary {
             seed: self.options.seed,
+            wire: self.options.wire,
             simulated_ns: self.elapsed().as_nanos(),
             shards: self.lanes.len(),
             participants: self.plan.cast.len(),
