@@ -151,7 +151,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let (mut familiar, mut known) = (None, None);
         for (done, slice) in train.datagrams().enumerate() {
             let leaving = self.leaving.map_or(0, |it| it.run.frames() * it.audience);
-            if done > 0 && self.counters.copies + leaving >= wall {
+            if done > 0 && self.counters.copies + self.v1.owed + leaving >= wall {
                 self.flush();
                 return train.rest(done);
             }

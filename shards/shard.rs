@@ -228,7 +228,8 @@ impl<I: Io> Shard<I> {
         let mut budget = limits::CYCLE_TRAINS_MAX;
         let wall = self.counters.copies + limits::CYCLE_SENDS_MAX as u64;
         let mut forward = self.forward();
-        while budget > 0 && forward.counters.copies < wall {
+        forward.v1.owed = 0;
+        while budget > 0 && forward.counters.copies + forward.v1.owed < wall {
             let Some(train) = forward.io.receive() else { break };
             if let Some(rest) = forward.handle_train(&train, wall) {
                 forward.io.put_back(rest);
@@ -236,7 +237,7 @@ impl<I: Io> Shard<I> {
             budget -= 1;
         }
         drop(forward);
-        self.backlog = budget == 0 || self.counters.copies >= wall;
+        self.backlog = budget == 0 || self.counters.copies + self.v1.owed >= wall;
         self.counters.overruns += u64::from(self.backlog);
     }
 
@@ -332,7 +333,10 @@ impl<I: Io> Shard<I> {
                 break;
             }
         }
-        self.forward().close_desk();
+        let mut forward = self.forward();
+        forward.close_desk();
+        forward.serve_all_holds();
+        drop(forward);
         self.io.enter(Wait::No)
     }
 }

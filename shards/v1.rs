@@ -86,6 +86,8 @@ pub(crate) struct V1 {
     chores: Wheel,
     /// When frames that wait in a room are due, by its number.
     holds: Wheel,
+    /// About how many sends this cycle has taken in that wait.
+    pub(crate) owed: u64,
     /// Datagrams put together for many, and for one.
     shared: Vec<Packet>,
     single: Vec<Packet>,
@@ -125,6 +127,7 @@ impl V1 {
             timers: Wheel::new(TIMER_TICK, slots(limits::V1_SILENCE, TIMER_TICK), now),
             chores: Wheel::new(CHORE_TICK, slots(Span::from_secs(1), CHORE_TICK), now),
             holds: Wheel::new(HOLD_TICK, 16, now),
+            owed: 0,
             shared: Vec::new(),
             single: Vec::new(),
             busy_rooms: VecDeque::new(),

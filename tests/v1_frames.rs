@@ -445,3 +445,51 @@ fn more_than_may_wait_leaves_at_once() {
     }
     assert_eq!(heard, frames);
 }
+
+#[test]
+fn the_impatient_do_not_wait_for_the_patient() {
+    let (mut room, [mut alice, mut bob, mut carol]) = entered::<InMemory, 3>(&mut Club::new());
+    grant(&mut room, 1, &mut bob, 1);
+    grant(&mut room, 2, &mut carol, 5);
+    let first = alice.data(Class::Perceptual, 120);
+    room.say(0, &first);
+    room.settle();
+    room.tick(1);
+    assert_eq!(room.heard(1), [&first[..]]);
+    // Carol's still waits when the next comes.
+    let second = alice.data(Class::Perceptual, 120);
+    room.say(0, &second);
+    room.settle();
+    room.tick(2);
+    assert_eq!(room.heard(1), [&second[..]]);
+    assert!(room.heard(2).is_empty());
+}
+
+#[test]
+fn a_change_of_patience_loses_and_repeats_nothing() {
+    let (mut room, [mut alice, mut bob, mut carol]) = entered::<InMemory, 3>(&mut Club::new());
+    grant(&mut room, 1, &mut bob, 5);
+    grant(&mut room, 2, &mut carol, 5);
+    let everything = [Wish::EVERYTHING];
+    for (version, hold_ms) in [(20, 0), (21, 2), (22, 5)] {
+        let frame = alice.data(Class::Core, 120);
+        room.say(0, &frame);
+        room.settle();
+        let wish = Control::Subscribe(Subscribe::new(version, hold_ms, &everything));
+        let wish = bob.control(&[wish]);
+        room.say(1, &wish);
+        room.tick(6);
+        assert_eq!(data_of(room.heard(1)), [&frame[..]], "{hold_ms} ms");
+        assert_eq!(data_of(room.heard(2)), [&frame[..]]);
+    }
+}
+
+#[test]
+fn a_relay_that_stops_sends_what_waits() {
+    let (mut room, [mut alice, mut bob]) = entered::<InMemory, 2>(&mut Club::new());
+    grant(&mut room, 1, &mut bob, 5);
+    let frame = alice.data(Class::Core, 120);
+    room.say(0, &frame);
+    room.stop();
+    assert_eq!(room.left(1), [&frame[..]]);
+}

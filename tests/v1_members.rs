@@ -453,3 +453,30 @@ fn a_session_ends_with_its_last_member_and_can_begin_again() {
     let counters = room.settle();
     assert_eq!((counters.sessions, counters.participants), (1, 1));
 }
+
+#[test]
+fn who_connects_anew_is_announced_at_once() {
+    let mut club = Club::new();
+    let (mut room, [mut alice, mut bob]) = entered::<2>(&mut club);
+    room.enter(0, &mut alice);
+    room.tick(25);
+    let said = opened(&mut room, 1, &mut bob);
+    let (_, _, _, _, lines) = roster(&of_kind(&said, kind::ROSTER)[0]);
+    assert_eq!(lines, [(alice.node().0, roster_phase::ACTIVE)], "with the keys she seals by next");
+}
+
+#[test]
+fn an_address_that_never_answered_is_not_proven_by_connecting_again() {
+    let mut club = Club::new();
+    let (mut room, [_]) = entered::<1>(&mut club);
+    room.place.add_peers(2);
+    let mut forger = club.guest();
+    // Welcomed at peer 1's address, both times; it speaks as if from peer 2's.
+    for _ in 0..2 {
+        room.knock(1, &mut forger);
+        let greeting = forger.greeting();
+        room.say(2, &greeting);
+        let heard = room.heard(2);
+        assert!(heard.iter().all(|datagram| datagram.len() == 57), "challenges and nothing else");
+    }
+}

@@ -92,6 +92,11 @@ impl<L: Line> Bulletin<L> {
         self.is_due_by(now + DELTA_GATHER);
     }
 
+    /// What has changed cannot wait for other news.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.is_due_by(now);
+    }
+
     /// Something besides the lines has changed: it can wait for some that do.
     pub(super) fn change_footnote(&mut self, now: Instant) {
         self.is_due_by(now + FOOTNOTE_GATHER);
@@ -211,6 +216,10 @@ mod tests {
         assert_eq!(bulletin.poll(3, 1, at(999)), News::None);
         assert_eq!(bulletin.poll(3, 1, at(1_000)), News::Delta);
         assert!(bulletin.take().unwrap().lines.is_empty());
+        bulletin.change(Word(1, 'a'), at(1_500));
+        bulletin.hurry(at(1_500));
+        assert_eq!(bulletin.poll(3, 1, at(1_500)), News::Delta);
+        bulletin.take();
         bulletin.change_footnote(at(2_000));
         bulletin.change(Word(1, 'a'), at(2_010));
         assert_eq!(bulletin.poll(3, 1, at(2_110)), News::Delta, "with a line, sooner");

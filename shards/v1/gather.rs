@@ -1,6 +1,7 @@
 //! What waited leaves: for each cohort whose time has come, bundles to each of its members.
 
-use elara_core::limits::{HELD_FRAME_MAX, MARK_EVERY};
+use elara_core::limits::{CYCLE_SENDS_MAX, HELD_FRAME_MAX, MARK_EVERY};
+use elara_core::time::Instant;
 
 use super::V1;
 use super::hold::{Held, Hold};
@@ -23,21 +24,34 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             return;
         };
         let before = hold.due();
+        let mut count = 0;
         for frame in frames {
             hold.push(*passing, frame, self.now);
+            count += 1;
         }
-        if before.is_none()
-            && let Some(due) = hold.due()
+        v1.owed += hold.owed(count);
+        if let Some(due) = hold.due()
+            && before.is_none_or(|before| due < before)
         {
             v1.holds.skip_to(self.now);
             v1.holds.arm(slot, due);
         }
     }
 
-    /// Sends what is due.
+    /// Sends what is due, room by room, until a cycle's worth is sent: then the others come next.
     pub(crate) fn serve_holds(&mut self) {
-        while let Some(slot) = self.v1.holds.expire(self.now) {
+        let wall = self.counters.copies + CYCLE_SENDS_MAX as u64;
+        while self.counters.copies < wall
+            && let Some(slot) = self.v1.holds.expire(self.now)
+        {
             self.serve_room(slot, false);
+        }
+    }
+
+    /// Sends all that waits: nobody will be there to send it later.
+    pub(crate) fn serve_all_holds(&mut self) {
+        for slot in 0..self.v1.rooms.end() {
+            self.serve_room(slot, true);
         }
     }
 
@@ -45,7 +59,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     pub(super) fn serve_room(&mut self, slot: u32, all: bool) {
         let hold = self.v1.rooms.get_mut(slot).and_then(|room| room.hold.take());
         let Some(mut hold) = hold else { return };
-        let deadline = if all { elara_core::time::Instant::from_nanos(u64::MAX) } else { self.now };
+        let deadline = if all { Instant::from_nanos(u64::MAX) } else { self.now };
         while let Some((ms, first)) = hold.serve(deadline) {
             self.serve_cohort(slot, &hold, ms, first);
         }

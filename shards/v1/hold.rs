@@ -11,7 +11,7 @@
 
 use elara_core::SessionId;
 use elara_core::limits::{
-    BUNDLE_FRAMES_MAX, HELD_BYTES_MAX, HELD_FRAMES_MAX, HOLD_MS_MAX, V1_FRAME_MAX,
+    BUNDLE_FRAMES_MAX, CYCLE_SENDS_MAX, HELD_BYTES_MAX, HELD_FRAMES_MAX, HOLD_MS_MAX, V1_FRAME_MAX,
 };
 use elara_core::time::{Instant, Span};
 use elara_core::wire::header::Class;
@@ -19,6 +19,8 @@ use elara_core::wire::v1::bundle::{BundleHead, Packing};
 
 use super::ingress::{Passing, digest};
 
+/// Frames that share a datagram, as a rule.
+const HELD_TOGETHER: u64 = 8;
 /// The cohorts: by milliseconds granted; nobody is in the first.
 const COHORTS: usize = HOLD_MS_MAX as usize + 1;
 
@@ -85,9 +87,19 @@ impl Hold {
         self.cohorts.iter().any(|cohort| cohort.members > 0)
     }
 
-    /// Whether a frame of `len` bytes still finds room; else everything must go first.
-    pub(super) fn has_room(&self, len: usize) -> bool {
-        self.frames.len() < HELD_FRAMES_MAX && self.bytes.len() + len <= HELD_BYTES_MAX
+    /// Whether `frames` more frames of `bytes` bytes together still find room; else everything must go
+    /// first. In a room of many no more waits than one cycle may send.
+    pub(super) fn has_room(&self, frames: usize, bytes: usize) -> bool {
+        let members: usize = self.cohorts.iter().map(|cohort| cohort.members).sum();
+        let packets = (CYCLE_SENDS_MAX / members.max(1)).max(1);
+        self.frames.len() + frames <= HELD_FRAMES_MAX
+            && self.bytes.len() + bytes <= HELD_BYTES_MAX.min(packets * V1_FRAME_MAX)
+    }
+
+    /// About how many sends it will be that so many more frames have been taken in.
+    pub(super) fn owed(&self, frames: u64) -> u64 {
+        let members: usize = self.cohorts.iter().map(|cohort| cohort.members).sum();
+        (members as u64 * frames).div_ceil(HELD_TOGETHER)
     }
 
     /// Keeps a copy of a frame.
@@ -266,6 +278,17 @@ mod tests {
         assert!(hold.due().is_none() && !hold.has_members());
         hold.clear();
         assert!(hold.frames(0).is_empty());
+    }
+
+    #[test]
+    fn the_more_members_the_less_waits() {
+        let mut hold = Hold::new();
+        hold.join(5);
+        assert!(hold.has_room(HELD_FRAMES_MAX, 1) && !hold.has_room(HELD_FRAMES_MAX + 1, 1));
+        assert!(hold.has_room(1, HELD_BYTES_MAX) && !hold.has_room(1, HELD_BYTES_MAX + 1));
+        (0..CYCLE_SENDS_MAX).for_each(|_| hold.join(5));
+        assert!(hold.has_room(10, V1_FRAME_MAX) && !hold.has_room(10, V1_FRAME_MAX + 1));
+        assert_eq!(hold.owed(16), 2 * (CYCLE_SENDS_MAX as u64 + 1));
     }
 
     #[test]

@@ -244,9 +244,11 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let place = v1.participants.get(passing.number).and_then(|them| them.place);
         let Some(place) = place else { return };
         let Some(room) = v1.rooms.get_mut(place.room) else { return };
-        let frame_len = run.slice().len().div_ceil(run.frames() as usize);
-        let wait = may_wait(frame_len) && room.hold.as_ref().is_some_and(|hold| hold.has_members());
-        if wait && room.hold.as_ref().is_some_and(|hold| !hold.has_room(run.slice().len())) {
+        // The longest of the run: its last may be shorter.
+        let longest = if run.segment() == 0 { run.slice().len() } else { run.segment().into() };
+        let wait = may_wait(longest) && room.hold.as_ref().is_some_and(|hold| hold.has_members());
+        let (frames, bytes) = (run.frames() as usize, run.slice().len());
+        if wait && room.hold.as_ref().is_some_and(|hold| !hold.has_room(frames, bytes)) {
             self.serve_room(place.room, true);
         }
         let v1 = &mut *self.v1;

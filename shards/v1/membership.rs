@@ -35,7 +35,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let (could_send, session, node) = (them.may_send(), them.session, them.node);
         them.adopt();
         them.seen = now;
-        let proven = them.welcomed_at == *from;
+        let (proven, again) = (them.welcomed_at == *from, them.place.is_some());
         let banned = {
             let claims = them.entry.active().map(|active| &active.claims);
             v1.access.as_ref().is_some_and(|access| access.is_banned(them.id(), claims))
@@ -74,9 +74,24 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
         self.v1.refresh_member(number);
         self.announce_member(number);
+        if again {
+            // Its next frames are sealed under keys that only the roster names.
+            self.hurry_roster(number);
+        }
         self.v1.want_pages(number, pages::BOTH);
         self.v1.arm(number, self.calendar.seconds(), now);
         None
+    }
+
+    fn hurry_roster(&mut self, number: u32) {
+        let v1 = &mut *self.v1;
+        let place = v1.participants.get(number).and_then(|them| them.place);
+        if let Some(place) = place
+            && let Some(room) = v1.rooms.get_mut(place.room)
+        {
+            room.roster.hurry(self.now);
+            v1.arm_chores(place.room, self.now);
+        }
     }
 
     fn enter(&mut self, number: u32, from: &ClientAddr, proven: bool) {

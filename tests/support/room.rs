@@ -113,6 +113,17 @@ impl<P: Place> Room<P> {
         }
     }
 
+    /// Tells the shard to stop, and lets it.
+    pub fn stop(&mut self) {
+        self.commands.post(Command::Stop).expect("there is room");
+        self.shard.run().expect("the back end works");
+    }
+
+    /// What a peer has received from a shard that has stopped.
+    pub fn left(&mut self, to: usize) -> Vec<Vec<u8>> {
+        self.place.heard(self.shard.io(), to)
+    }
+
     /// A session as the shard describes it.
     pub fn view(&mut self, session: SessionId) -> Option<SessionView> {
         self.settle();
