@@ -37,14 +37,6 @@ impl Run {
         self
     }
 
-    /// Before everything else that wants its cpu, where that is allowed: what is measured should not
-    /// wait for what is not.
-    pub(crate) fn first(mut self) -> Self {
-        let program = std::mem::replace(&mut self.program, "nice".into());
-        self.args.splice(0..0, ["-n".into(), "-20".into(), program]);
-        self
-    }
-
     /// In a folder.
     pub(crate) fn in_dir(mut self, dir: &Path) -> Self {
         self.dir = Some(dir.to_owned());

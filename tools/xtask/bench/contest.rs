@@ -239,7 +239,7 @@ impl Load {
         }
         args.push("--json".to_owned());
         let args = args.into_iter().chain(self.more.iter().cloned());
-        program(places.binary("elara-load"), args).first()
+        program(places.binary("elara-load"), args)
     }
 
     /// Runs it to its end and answers its report.
