@@ -39,13 +39,7 @@ impl Running {
         let started = thread::scope(|scope| {
             let start = || {
                 cpu::pin(RELAY_CPU)?;
-                command
-                    .clone()
-                    .first()
-                    .command()
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::null())
-                    .spawn()
+                command.command().stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
             };
             scope.spawn(start).join().expect("starting a process does not panic")
         });
