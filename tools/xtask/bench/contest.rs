@@ -238,7 +238,8 @@ impl Load {
             args.extend([flag.to_owned(), value]);
         }
         args.push("--json".to_owned());
-        program(places.binary("elara-load"), args.into_iter().chain(self.more.iter().cloned()))
+        let args = args.into_iter().chain(self.more.iter().cloned());
+        program(places.binary("elara-load"), args)
     }
 
     /// Runs it to its end and answers its report.

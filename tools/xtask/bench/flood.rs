@@ -118,12 +118,9 @@ fn measure(
         let forger = forger(relay, kind, options, places);
         let flood = thread::spawn(move || forger.read());
         thread::sleep(LEAD.saturating_sub(begun.elapsed().saturating_sub(LEAD)));
-        let counted = |verdicts: &[&str]| -> Result<u64, String> {
-            verdicts.iter().map(|verdict| relay.verdict(verdict)).sum()
-        };
-        let (before, from) = (counted(kind.verdicts())?, Instant::now());
+        let (before, from) = (relay.counted(kind.verdicts())?, Instant::now());
         thread::sleep((window - TRAIL).saturating_sub(begun.elapsed()));
-        let after = counted(kind.verdicts())?;
+        let after = relay.counted(kind.verdicts())?;
         forged_per_s = (after - before) as f64 / from.elapsed().as_secs_f64();
         flood.join().expect("the flood's thread does not panic")?;
     }

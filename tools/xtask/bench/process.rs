@@ -118,11 +118,22 @@ impl DevRelay {
         Ok(Self { running, address, issuer, admin })
     }
 
-    /// The counter `elara_datagrams_total` of `verdict`.
+    /// The counters `elara_datagrams_total` of these verdicts, together. A relay that has no time to
+    /// answer is asked again.
     ///
     /// # Errors
-    /// When the admin listener does not answer, or knows no such verdict.
-    pub(super) fn verdict(&self, verdict: &str) -> Result<u64, String> {
+    /// When the admin listener does not answer in the end, or knows one of the verdicts not.
+    pub(super) fn counted(&self, verdicts: &[&str]) -> Result<u64, String> {
+        let begun = Instant::now();
+        loop {
+            match self.ask(verdicts) {
+                Err(_) if begun.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(50)),
+                answer => return answer,
+            }
+        }
+    }
+
+    fn ask(&self, verdicts: &[&str]) -> Result<u64, String> {
         let wrong = |error: &dyn fmt::Display| format!("http://{}/metrics: {error}", self.admin);
         let mut text = String::new();
         let mut stream = TcpStream::connect(self.admin).map_err(|error| wrong(&error))?;
@@ -130,7 +141,11 @@ impl DevRelay {
             .write_all(b"GET /metrics HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")
             .and_then(|()| stream.read_to_string(&mut text))
             .map_err(|error| wrong(&error))?;
-        sum(&text, verdict).ok_or_else(|| wrong(&format_args!("no verdict {verdict}")))
+        let counted = verdicts.iter().map(|verdict| sum(&text, verdict));
+        counted.sum::<Option<u64>>().ok_or_else(|| {
+            let first = text.lines().next().unwrap_or_default();
+            wrong(&format_args!("no {} in an answer that begins {first}", verdicts.join(", ")))
+        })
     }
 }
 
