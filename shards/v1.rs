@@ -11,7 +11,9 @@
 //! |---|---|
 //! | `ingress` | a frame: what it is, whose, whether it is genuine; the fan-out |
 //! | `desk` | HELLO to WELCOME, and every other answer to strangers |
-//! | `membership` | entering, leaving, being sent away, expiry |
+//! | `membership` | entering, and what a new connection changes |
+//! | `whereabouts` | at home, elsewhere, silent |
+//! | `leaving` | a goodbye, being sent away, silence, expiry |
 //! | `control` | what participants say to the relay |
 //! | `chores` | what the relay says of its own accord |
 //! | `gather` | small frames that waited, in bundles |
@@ -30,6 +32,7 @@ mod egress;
 mod gather;
 mod hold;
 mod ingress;
+mod leaving;
 mod marks;
 mod membership;
 mod participant;
@@ -38,6 +41,7 @@ mod rates;
 mod roaming;
 mod room;
 mod slab;
+mod whereabouts;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
