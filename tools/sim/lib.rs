@@ -16,6 +16,7 @@ pub mod checkers;
 mod digest;
 pub mod faults;
 mod frames;
+mod host;
 mod lane;
 pub mod model;
 pub mod network;

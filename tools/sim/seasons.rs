@@ -12,9 +12,9 @@ use elara_core::time::{Instant, Span};
 use elara_shards::steer;
 
 use crate::cast::{Habit, Participant};
+use crate::checkers::Breach;
 use crate::checkers::ending;
 use crate::checkers::healing::Live;
-use crate::lane::Breach;
 use crate::world::{Event, World};
 
 /// How long the storms' last traces may take to go, before everyone must be taken in.
@@ -111,9 +111,9 @@ impl World<'_> {
 
     pub(crate) fn end(&mut self) -> Result<(), Breach> {
         for lane in &mut self.lanes {
-            let left = ending::check_empty(&lane.counters(), &lane.model);
+            let left = ending::check_empty(&lane.host.counters(), &lane.model);
             left.map_err(|broken| ("ending", broken))?;
-            lane.stop(self.now)?;
+            lane.host.stop(self.now)?;
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ impl World<'_> {
         }
         for lane in 0..self.lanes.len() {
             let mischief = self.kernel_mischief();
-            *self.lanes[lane].memory().mischief() = mischief;
+            *self.lanes[lane].host.memory().mischief() = mischief;
         }
         self.after(Span::ZERO, Event::Trouble);
     }
@@ -44,7 +44,7 @@ impl World<'_> {
             participant.down.heal();
         }
         for lane in &mut self.lanes {
-            *lane.memory().mischief() = Mischief::default();
+            *lane.host.memory().mischief() = Mischief::default();
         }
         self.part_addresses();
         self.mark_healed();
@@ -208,7 +208,7 @@ impl World<'_> {
         self.faults.add(Fault::Flooded, size);
         let span = Span::from_millis(20);
         for lane in &mut self.lanes {
-            lane.stalled_until = self.now + span;
+            lane.host.stalled_until = self.now + span;
         }
         for _ in 0..size {
             let from = Place::Loopback.at(self.fresh_port());
@@ -253,7 +253,7 @@ impl World<'_> {
         let lane = self.random.below(self.lanes.len() as u64) as usize;
         self.note("stalls: shard", lane as u64);
         let span = Span::from_millis(self.random.below(50));
-        self.lanes[lane].stalled_until = self.now + span;
+        self.lanes[lane].host.stalled_until = self.now + span;
     }
 
     fn wake_for_nothing(&mut self) {
@@ -275,7 +275,7 @@ impl World<'_> {
         let seed = self.random.next_u64();
         self.lanes[lane].restart(self.plan.capacity, seed, self.now);
         let mischief = self.kernel_mischief();
-        *self.lanes[lane].memory().mischief() = mischief;
+        *self.lanes[lane].host.memory().mischief() = mischief;
     }
 
     fn some_session(&mut self) -> SessionId {

@@ -12,11 +12,12 @@ use elara_core::{ClientAddr, SessionId};
 use elara_shards::steer;
 
 use crate::cast::Participant;
+use crate::checkers::Breach;
 use crate::checkers::healing::{Healing, Live};
 use crate::checkers::once::Once;
 use crate::faults::{Fault, Faults};
 use crate::frames::{self, Name};
-use crate::lane::{Breach, Effects, Lane};
+use crate::lane::{Effects, Lane};
 use crate::network::{Link, Passage};
 use crate::plan::Plan;
 use crate::trace::{self, Sink, Trace};
@@ -176,8 +177,7 @@ impl<'a> World<'a> {
         match event {
             Event::Arrive { parcel } => self.arrive(parcel),
             Event::Hand { receiver, name, extra } => self.hand(receiver, name, extra)?,
-            Event::Wake { lane, token } if self.lanes[lane].token == token => self.cycle(lane)?,
-            Event::Wake { .. } => {}
+            Event::Wake { lane, token } => self.cycle(lane, token)?,
             Event::Speak { who, token } if self.plan.cast[who].token == token => self.speak(who),
             Event::Return { who, token } if self.plan.cast[who].token == token => {
                 self.plan.cast[who].speaking_since = Some(self.now);
@@ -274,7 +274,7 @@ impl<'a> World<'a> {
         let lane = self.steered.filter(same).map_or(own, |(.., lane)| lane);
         self.faults.add(Fault::Misdirected, u64::from(lane != own));
         self.steered = Some((*from, bytes.len(), self.now, lane));
-        if !self.lanes[lane].memory().deliver(from, bytes) {
+        if !self.lanes[lane].host.memory().deliver(from, bytes) {
             self.faults.count(Fault::Overflowed);
             return;
         }
@@ -285,19 +285,16 @@ impl<'a> World<'a> {
 
     /// A shard gets the processor, unless it would get it earlier anyway.
     pub(crate) fn wake_in(&mut self, lane: usize, span: Span) {
-        let at = (self.now + span).max(self.lanes[lane].stalled_until);
-        if self.lanes[lane].wake_at.is_some_and(|earlier| earlier <= at) {
-            return;
+        if let Some((at, token)) = self.lanes[lane].host.schedule(self.now + span) {
+            self.at(at, Event::Wake { lane, token });
         }
-        self.lanes[lane].token += 1;
-        self.lanes[lane].wake_at = Some(at);
-        let token = self.lanes[lane].token;
-        self.at(at, Event::Wake { lane, token });
     }
 
-    fn cycle(&mut self, lane: usize) -> Result<(), Breach> {
+    fn cycle(&mut self, lane: usize, token: u32) -> Result<(), Breach> {
+        if !self.lanes[lane].host.wakes(token) {
+            return Ok(());
+        }
         let mut effects = std::mem::take(&mut self.effects);
-        self.lanes[lane].wake_at = None;
         self.lanes[lane].cycle(self.now, &mut self.trace, &mut effects)?;
         for name in effects.turned_away.drain(..) {
             self.plan.cast[name.sender as usize].turned_away = Some(self.now);
@@ -308,7 +305,7 @@ impl<'a> World<'a> {
             }
         }
         self.effects = effects;
-        if let Some(at) = self.lanes[lane].next_wake() {
+        if let Some(at) = self.lanes[lane].host.next_wake() {
             self.wake_in(lane, at.since(self.now));
         }
         Ok(())
@@ -396,14 +393,14 @@ impl<'a> World<'a> {
 
     /// Keeps what a shard has counted before it is killed.
     pub(crate) fn bury(&mut self, lane: usize) {
-        let counters = self.lanes[lane].counters();
+        let counters = self.lanes[lane].host.counters();
         self.ended.datagrams += counters.datagrams;
         self.ended.copies += counters.copies;
         self.ended.cycles += counters.cycles;
         self.faults.add(Fault::Busy, counters.egress.busy);
         self.faults.add(Fault::Unreachable, counters.egress.failed);
         self.faults.add(Fault::Starved, counters.starved);
-        let memory = self.lanes[lane].memory();
+        let memory = self.lanes[lane].host.memory();
         let (idle, truncated) = memory.mischief_done();
         self.faults.add(Fault::Idle, idle);
         self.faults.add(Fault::Truncated, truncated);

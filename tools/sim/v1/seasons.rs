@@ -20,7 +20,7 @@ use super::checkers::healing::{Well, check_rosters};
 use super::club::today;
 use super::honest::{Aim, Habit, Honest};
 use super::world::{Event, World};
-use crate::lane::Breach;
+use crate::checkers::Breach;
 
 const CENSUS: Span = Span::from_secs(12);
 /// From the census on, everyone must be heard within this.

@@ -11,8 +11,8 @@ use super::honest::Aim;
 use super::plan::hold_ms;
 use super::world::{Event, World};
 use crate::cast::Place;
+use crate::checkers::Breach;
 use crate::faults::Fault;
-use crate::lane::Breach;
 use crate::network::Impairment;
 use crate::weather;
 
@@ -43,7 +43,7 @@ impl World<'_> {
         let unreachable = (0..random.below(3))
             .map(|_| cast[random.below(cast.len() as u64) as usize].addr)
             .collect();
-        *self.lanes[lane].memory().mischief() = weather::mischief(unreachable, random);
+        *self.lanes[lane].host.memory().mischief() = weather::mischief(unreachable, random);
     }
 
     /// Everything is well again, at once; what is on its way still arrives.
@@ -55,7 +55,7 @@ impl World<'_> {
             them.down.heal();
         }
         for lane in &mut self.lanes {
-            *lane.memory().mischief() = Mischief::default();
+            *lane.host.memory().mischief() = Mischief::default();
         }
         self.healed_at = self.now;
         self.part_addresses()
@@ -177,7 +177,7 @@ impl World<'_> {
         let lane = self.random.below(self.lanes.len() as u64) as usize;
         self.note("stalls: shard", lane as u64);
         let span = Span::from_millis(self.random.below(50));
-        self.lanes[lane].stalled_until = self.now + span;
+        self.lanes[lane].host.stalled_until = self.now + span;
     }
 
     fn wake_for_nothing(&mut self) {
@@ -221,7 +221,7 @@ impl World<'_> {
     fn reload(&mut self) {
         let access = self.plan.club.access();
         for lane in 0..self.lanes.len() {
-            self.lanes[lane].tell(Command::Access(access.clone()));
+            self.lanes[lane].host.tell(Command::Access(access.clone()));
             self.wake_in(lane, Span::ZERO);
         }
     }
@@ -248,7 +248,7 @@ impl World<'_> {
                 self.ledger.kicked.insert((session, node));
                 self.plan.cast[who].aim = Aim::Out;
                 let lane = self.lane_of(session);
-                self.lanes[lane].tell(Command::Kick { ticket: 9, session, node });
+                self.lanes[lane].host.tell(Command::Kick { ticket: 9, session, node });
                 self.wake_in(lane, Span::ZERO);
             }
             _ => {

@@ -23,9 +23,9 @@ use super::honest::{Aim, Habit};
 use super::lane::Lane;
 use super::ledger::Ledger;
 use super::plan::Plan;
+use crate::checkers::Breach;
 use crate::digest;
 use crate::faults::{Fault, Faults};
-use crate::lane::Breach;
 use crate::network::Link;
 use crate::trace::{self, Sink, Trace};
 use crate::{Options, Summary, Violation};
@@ -225,13 +225,13 @@ impl<'a> World<'a> {
         match event {
             Event::Arrive { parcel } => self.arrive(parcel),
             Event::Hand { parcel, to } => self.hand(parcel, to)?,
-            Event::Wake { lane, token } if self.lanes[lane].token == token => self.cycle(lane)?,
+            Event::Wake { lane, token } => self.cycle(lane, token)?,
             Event::Look { who, token } if self.plan.cast[who].tick == token => {
                 self.plan.cast[who].tick_at = None;
                 self.look(who)?;
             }
             Event::Speak { who, token } if self.plan.cast[who].turn == token => self.speak(who)?,
-            Event::Wake { .. } | Event::Look { .. } | Event::Speak { .. } => {}
+            Event::Look { .. } | Event::Speak { .. } => {}
             Event::Come { who } => self.come(who)?,
             Event::Rouse { who } => self.rouse(who)?,
             Event::Trouble => self.trouble()?,
@@ -371,25 +371,22 @@ impl<'a> World<'a> {
 
     /// A shard gets the processor, unless it would get it earlier anyway.
     pub(crate) fn wake_in(&mut self, lane: usize, span: Span) {
-        let at = (self.now + span).max(self.lanes[lane].stalled_until);
-        if self.lanes[lane].wake_at.is_some_and(|earlier| earlier <= at) {
-            return;
+        if let Some((at, token)) = self.lanes[lane].host.schedule(self.now + span) {
+            self.at(at, Event::Wake { lane, token });
         }
-        self.lanes[lane].token += 1;
-        self.lanes[lane].wake_at = Some(at);
-        let token = self.lanes[lane].token;
-        self.at(at, Event::Wake { lane, token });
     }
 
-    fn cycle(&mut self, lane: usize) -> Result<(), Breach> {
+    fn cycle(&mut self, lane: usize, token: u32) -> Result<(), Breach> {
+        if !self.lanes[lane].host.wakes(token) {
+            return Ok(());
+        }
         let mut departures = std::mem::take(&mut self.departures);
-        self.lanes[lane].wake_at = None;
         self.lanes[lane].cycle(self.now, &self.ledger, &mut self.trace, &mut departures)?;
         for (to, bytes) in departures.drain(..) {
             self.send_down(to, &bytes);
         }
         self.departures = departures;
-        if let Some(at) = self.lanes[lane].next_wake() {
+        if let Some(at) = self.lanes[lane].host.next_wake() {
             self.wake_in(lane, at.since(self.now));
         }
         Ok(())
@@ -404,8 +401,8 @@ impl<'a> World<'a> {
         let session =
             self.plan.sessions[self.random.below(self.plan.sessions.len() as u64) as usize];
         let lane = steer::shard_of(session, self.lanes.len());
-        self.lanes[lane].tell(Command::Session { ticket: 1, session });
-        self.lanes[lane].tell(Command::Counters { ticket: 2 });
+        self.lanes[lane].host.tell(Command::Session { ticket: 1, session });
+        self.lanes[lane].host.tell(Command::Counters { ticket: 2 });
         self.wake_in(lane, Span::ZERO);
         let span = Span::from_millis(100 + self.random.below(900));
         self.after(span, Event::Ask);
@@ -448,7 +445,7 @@ impl<'a> World<'a> {
 
     /// Keeps what a shard has counted before it is killed.
     pub(crate) fn bury(&mut self, lane: usize) {
-        let counters = self.lanes[lane].counters();
+        let counters = self.lanes[lane].host.counters();
         self.ended.datagrams += counters.datagrams;
         self.ended.copies += counters.copies;
         self.ended.cycles += counters.cycles;
@@ -457,7 +454,7 @@ impl<'a> World<'a> {
         self.faults.add(Fault::Starved, counters.starved);
         self.faults.add(Fault::Retried, counters.of(Verdict::HelloRetried));
         self.faults.add(Fault::PutOff, counters.of(Verdict::HelloBusy));
-        let memory = self.lanes[lane].memory();
+        let memory = self.lanes[lane].host.memory();
         let (idle, truncated) = memory.mischief_done();
         self.faults.add(Fault::Idle, idle);
         self.faults.add(Fault::Truncated, truncated);

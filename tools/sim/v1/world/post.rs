@@ -65,7 +65,7 @@ impl World<'_> {
         let lane = self.steered.filter(same).map_or(own, |(.., lane)| lane);
         self.faults.add(Fault::Misdirected, u64::from(lane != own));
         self.steered = Some((*from, bytes.len(), self.now, lane));
-        if !self.lanes[lane].memory().deliver(from, bytes) {
+        if !self.lanes[lane].host.memory().deliver(from, bytes) {
             self.faults.count(Fault::Overflowed);
             return;
         }
