@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use elara_core::ClientAddr;
 use elara_core::limits::{CYCLE_SENDS_MAX, CYCLE_TRAINS_MAX};
 use elara_core::time::{Instant, Span};
 use elara_shards::Counters;
@@ -14,6 +15,7 @@ use elara_shards::mailbox::{self, Receiver, Sender, Wake};
 use elara_shards::shard::{Flow, Shard, ShardConfig};
 
 use crate::checkers::Breach;
+use crate::faults::{Fault, Faults};
 
 /// Commands and reports that wait at most. Generous, so that no notice is lost to a slow reader.
 const SLOTS: usize = 8_192;
@@ -94,6 +96,13 @@ impl Host {
     /// Tells the shard something. False when its mailbox has no room, and it is not told.
     pub(crate) fn tell(&self, command: Command) -> bool {
         self.commands.post(command).is_ok()
+    }
+
+    /// Its kernel gets a datagram. False when there is no room, and it is lost.
+    pub(crate) fn takes(&mut self, from: &ClientAddr, bytes: &[u8], faults: &mut Faults) -> bool {
+        let room = self.memory().deliver(from, bytes);
+        faults.add(Fault::Overflowed, u64::from(!room));
+        room
     }
 
     /// One cycle at `now`; [`Host::settle`] ends it, after the laws.

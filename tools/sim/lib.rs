@@ -11,8 +11,10 @@
 //!                                     Model judges the same, checkers compare
 //! ```
 
+mod agenda;
 mod cast;
 pub mod checkers;
+mod chronicle;
 mod digest;
 pub mod faults;
 mod frames;
@@ -20,6 +22,7 @@ mod host;
 mod lane;
 pub mod model;
 pub mod network;
+mod parcels;
 mod plan;
 mod seasons;
 pub mod trace;

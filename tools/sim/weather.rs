@@ -47,3 +47,8 @@ pub(crate) fn mischief(unreachable: Vec<ClientAddr>, random: &mut impl Random) -
         unreachable,
     }
 }
+
+/// How long a shard takes to get the processor.
+pub(crate) fn latency(stormy: bool, random: &mut impl Random) -> Span {
+    Span::from_micros(random.below(if stormy { 3_000 } else { 100 }))
+}
