@@ -9,11 +9,10 @@ use crate::cast::Place;
 use crate::faults::Fault;
 use crate::frames;
 use crate::network::Impairment;
-use crate::weather;
+use crate::weather::{self, Partitions};
 use crate::world::{Event, World};
 
-/// The longest partition.
-const PARTITION_MS_MAX: u64 = 30_000;
+const PARTITIONS: Partitions = Partitions { long: 200_000, ms_max: 30_000 };
 
 impl World<'_> {
     /// The weather turns: every link, and every shard's kernel, on its own.
@@ -140,16 +139,8 @@ impl World<'_> {
     fn partition(&mut self, who: usize) {
         self.faults.count(Fault::Partitioned);
         self.note("is cut off: participant", who as u64);
-        let most = if self.random.chance(200_000) { PARTITION_MS_MAX } else { 3_000 };
-        let until = self.now + Span::from_millis(100 + self.random.below(most - 99));
-        let ways = self.random.below(3);
-        let participant = &mut self.plan.cast[who];
-        if ways != 0 {
-            participant.up.cut_until = until;
-        }
-        if ways != 1 {
-            participant.down.cut_until = until;
-        }
+        let them = &mut self.plan.cast[who];
+        PARTITIONS.cut([&mut them.up, &mut them.down], self.now, &mut self.random);
     }
 
     /// Someone else speaks in a participant's name, in between.

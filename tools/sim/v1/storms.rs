@@ -14,10 +14,9 @@ use crate::cast::Place;
 use crate::checkers::Breach;
 use crate::faults::Fault;
 use crate::network::Impairment;
-use crate::weather;
+use crate::weather::{self, Partitions};
 
-/// The longest partition.
-const PARTITION_MS_MAX: u64 = 12_000;
+const PARTITIONS: Partitions = Partitions { long: 300_000, ms_max: 12_000 };
 
 impl World<'_> {
     /// The weather turns: every link, and every shard's kernel, on its own.
@@ -159,16 +158,8 @@ impl World<'_> {
     fn partition(&mut self, who: usize) {
         self.faults.count(Fault::Partitioned);
         self.note("is cut off: participant", who as u64);
-        let most = if self.random.chance(300_000) { PARTITION_MS_MAX } else { 3_000 };
-        let until = self.now + Span::from_millis(100 + self.random.below(most - 99));
-        let ways = self.random.below(3);
         let them = &mut self.plan.cast[who];
-        if ways != 0 {
-            them.up.cut_until = until;
-        }
-        if ways != 1 {
-            them.down.cut_until = until;
-        }
+        PARTITIONS.cut([&mut them.up, &mut them.down], self.now, &mut self.random);
     }
 
     /// A shard does not get the processor for a while.
