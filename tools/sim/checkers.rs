@@ -76,6 +76,9 @@ pub struct Copied<'a> {
 /// What a law says when it is broken: one sentence.
 pub type Broken = String;
 
+/// A broken law: its name, and the sentence.
+pub(crate) type Breach = (&'static str, Broken);
+
 /// A law about one cycle.
 pub type Law = fn(&Step<'_>) -> Result<(), Broken>;
 

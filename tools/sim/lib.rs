@@ -11,14 +11,18 @@
 //!                                     Model judges the same, checkers compare
 //! ```
 
+mod agenda;
 mod cast;
 pub mod checkers;
+mod chronicle;
 mod digest;
 pub mod faults;
 mod frames;
+mod host;
 mod lane;
 pub mod model;
 pub mod network;
+mod parcels;
 mod plan;
 mod seasons;
 pub mod trace;

@@ -12,9 +12,9 @@ use elara_core::time::{Instant, Span};
 use elara_shards::steer;
 
 use crate::cast::{Habit, Participant};
+use crate::checkers::Breach;
 use crate::checkers::ending;
 use crate::checkers::healing::Live;
-use crate::lane::Breach;
 use crate::world::{Event, World};
 
 /// How long the storms' last traces may take to go, before everyone must be taken in.
@@ -33,7 +33,7 @@ impl World<'_> {
         }
         self.after(Span::from_millis(300), Event::Ask);
         let seconds = |count| Span::from_secs(count);
-        let end = self.now + seconds(self.options.seconds);
+        let end = self.now + seconds(self.chronicle.options.seconds);
         let mut storm = self.now + seconds(1);
         while storm + seconds(3) <= end {
             let longest = end.since(storm + seconds(2)).as_nanos() / 1_000_000_000;
@@ -85,7 +85,7 @@ impl World<'_> {
         let (cast, healed_at) = (&self.plan.cast, self.healed_at);
         self.live.retain(|live| cast[live.participant as usize].has_spoken_since(healed_at));
         let pairs = self.healing.check(&self.live).map_err(|broken| ("healing", broken))?;
-        self.pairs_healed += pairs;
+        self.chronicle.pairs_healed += pairs;
         Ok(())
     }
 
@@ -111,9 +111,9 @@ impl World<'_> {
 
     pub(crate) fn end(&mut self) -> Result<(), Breach> {
         for lane in &mut self.lanes {
-            let left = ending::check_empty(&lane.counters(), &lane.model);
+            let left = ending::check_empty(&lane.host.counters(), &lane.model);
             left.map_err(|broken| ("ending", broken))?;
-            lane.stop(self.now)?;
+            lane.host.stop(self.now)?;
         }
         Ok(())
     }

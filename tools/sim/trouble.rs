@@ -9,11 +9,10 @@ use crate::cast::Place;
 use crate::faults::Fault;
 use crate::frames;
 use crate::network::Impairment;
-use crate::weather;
+use crate::weather::{self, Partitions};
 use crate::world::{Event, World};
 
-/// The longest partition.
-const PARTITION_MS_MAX: u64 = 30_000;
+const PARTITIONS: Partitions = Partitions { long: 200_000, ms_max: 30_000 };
 
 impl World<'_> {
     /// The weather turns: every link, and every shard's kernel, on its own.
@@ -30,7 +29,7 @@ impl World<'_> {
         }
         for lane in 0..self.lanes.len() {
             let mischief = self.kernel_mischief();
-            *self.lanes[lane].memory().mischief() = mischief;
+            *self.lanes[lane].host.memory().mischief() = mischief;
         }
         self.after(Span::ZERO, Event::Trouble);
     }
@@ -44,7 +43,7 @@ impl World<'_> {
             participant.down.heal();
         }
         for lane in &mut self.lanes {
-            *lane.memory().mischief() = Mischief::default();
+            *lane.host.memory().mischief() = Mischief::default();
         }
         self.part_addresses();
         self.mark_healed();
@@ -140,16 +139,8 @@ impl World<'_> {
     fn partition(&mut self, who: usize) {
         self.faults.count(Fault::Partitioned);
         self.note("is cut off: participant", who as u64);
-        let most = if self.random.chance(200_000) { PARTITION_MS_MAX } else { 3_000 };
-        let until = self.now + Span::from_millis(100 + self.random.below(most - 99));
-        let ways = self.random.below(3);
-        let participant = &mut self.plan.cast[who];
-        if ways != 0 {
-            participant.up.cut_until = until;
-        }
-        if ways != 1 {
-            participant.down.cut_until = until;
-        }
+        let them = &mut self.plan.cast[who];
+        PARTITIONS.cut([&mut them.up, &mut them.down], self.now, &mut self.random);
     }
 
     /// Someone else speaks in a participant's name, in between.
@@ -208,7 +199,7 @@ impl World<'_> {
         self.faults.add(Fault::Flooded, size);
         let span = Span::from_millis(20);
         for lane in &mut self.lanes {
-            lane.stalled_until = self.now + span;
+            lane.host.stalled_until = self.now + span;
         }
         for _ in 0..size {
             let from = Place::Loopback.at(self.fresh_port());
@@ -253,7 +244,7 @@ impl World<'_> {
         let lane = self.random.below(self.lanes.len() as u64) as usize;
         self.note("stalls: shard", lane as u64);
         let span = Span::from_millis(self.random.below(50));
-        self.lanes[lane].stalled_until = self.now + span;
+        self.lanes[lane].host.stalled_until = self.now + span;
     }
 
     fn wake_for_nothing(&mut self) {
@@ -275,7 +266,7 @@ impl World<'_> {
         let seed = self.random.next_u64();
         self.lanes[lane].restart(self.plan.capacity, seed, self.now);
         let mischief = self.kernel_mischief();
-        *self.lanes[lane].memory().mischief() = mischief;
+        *self.lanes[lane].host.memory().mischief() = mischief;
     }
 
     fn some_session(&mut self) -> SessionId {

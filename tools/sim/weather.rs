@@ -2,10 +2,10 @@
 
 use elara_core::ClientAddr;
 use elara_core::random::Random;
-use elara_core::time::Span;
+use elara_core::time::{Instant, Span};
 use elara_shards::io::memory::Mischief;
 
-use crate::network::{Bursts, Impairment};
+use crate::network::{Bursts, Impairment, Link};
 
 /// Each impairment every other time, as bad as it gets at most.
 pub(crate) fn impairment(random: &mut impl Random) -> Impairment {
@@ -45,5 +45,32 @@ pub(crate) fn mischief(unreachable: Vec<ClientAddr>, random: &mut impl Random) -
         busy,
         busy_every,
         unreachable,
+    }
+}
+
+/// How long a shard takes to get the processor.
+pub(crate) fn latency(stormy: bool, random: &mut impl Random) -> Span {
+    Span::from_micros(random.below(if stormy { 3_000 } else { 100 }))
+}
+
+/// How long partitions are.
+pub(crate) struct Partitions {
+    /// How many of a million may be as long as any; the others end within three seconds.
+    pub(crate) long: u32,
+    pub(crate) ms_max: u64,
+}
+
+impl Partitions {
+    /// Cuts off a participant: one direction, or both.
+    pub(crate) fn cut(&self, [up, down]: [&mut Link; 2], now: Instant, random: &mut impl Random) {
+        let most = if random.chance(self.long) { self.ms_max } else { 3_000 };
+        let until = now + Span::from_millis(100 + random.below(most - 99));
+        let ways = random.below(3);
+        if ways != 0 {
+            up.cut_until = until;
+        }
+        if ways != 1 {
+            down.cut_until = until;
+        }
     }
 }

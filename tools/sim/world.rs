@@ -3,23 +3,26 @@
 //! `seasons` says when it storms and when all must be well; `trouble` is what storms bring. Here is what
 //! goes on in any weather: participants speak, datagrams travel, shards run, frames are handed over.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use elara_core::random::{Random, Seeded};
 use elara_core::time::{Instant, Span};
 use elara_core::{ClientAddr, SessionId};
-use elara_shards::steer;
 
+use crate::agenda::Agenda;
 use crate::cast::Participant;
+use crate::checkers::Breach;
 use crate::checkers::healing::{Healing, Live};
 use crate::checkers::once::Once;
-use crate::faults::{Fault, Faults};
+use crate::chronicle::Chronicle;
+use crate::faults::Faults;
 use crate::frames::{self, Name};
-use crate::lane::{Breach, Effects, Lane};
+use crate::lane::{Effects, Lane};
 use crate::network::{Link, Passage};
+use crate::parcels::Parcels;
 use crate::plan::Plan;
-use crate::trace::{self, Sink, Trace};
+use crate::trace::Sink;
+use crate::weather;
 use crate::{Options, Summary, Violation};
 
 /// What is going to happen.
@@ -63,15 +66,8 @@ pub(crate) enum Event {
     End,
 }
 
-/// A datagram on its way to the relay.
-#[derive(Default)]
-struct Parcel {
-    from: Option<ClientAddr>,
-    bytes: Vec<u8>,
-}
-
 pub(crate) struct World<'a> {
-    pub(crate) options: Options,
+    pub(crate) chronicle: Chronicle<'a>,
     pub(crate) random: Seeded,
     pub(crate) now: Instant,
     pub(crate) plan: Plan,
@@ -83,33 +79,16 @@ pub(crate) struct World<'a> {
     pub(crate) faults: Faults,
     pub(crate) stormy: bool,
     pub(crate) quiet: bool,
-    events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
-    /// Events so far: equal times keep their order.
-    count: u64,
-    parcels: Vec<Parcel>,
-    free: Vec<usize>,
-    /// The last arrival and where it was steered: a train is steered once.
-    steered: Option<(ClientAddr, usize, Instant, usize)>,
+    agenda: Agenda<Event>,
+    parcels: Parcels,
     next_port: u16,
     pub(crate) healed_at: Instant,
     pub(crate) live: Vec<Live>,
     once: Once,
     pub(crate) healing: Healing,
-    trace: Trace<'a>,
     effects: Effects,
     pub(crate) frame: Vec<u8>,
     lengths: Vec<usize>,
-    deliveries: u64,
-    pub(crate) pairs_healed: u64,
-    ended: Totals,
-}
-
-/// What killed shards had counted.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Totals {
-    datagrams: u64,
-    copies: u64,
-    cycles: u64,
 }
 
 impl<'a> World<'a> {
@@ -122,7 +101,7 @@ impl<'a> World<'a> {
             .collect();
         let holders = plan.cast.iter().enumerate().map(|(who, p)| (p.addr, who)).collect();
         Self {
-            options,
+            chronicle: Chronicle::new(options, now, sink),
             random,
             now,
             lanes,
@@ -131,40 +110,25 @@ impl<'a> World<'a> {
             faults: Faults::default(),
             stormy: false,
             quiet: false,
-            events: BinaryHeap::new(),
-            count: 0,
-            parcels: Vec::new(),
-            free: Vec::new(),
-            steered: None,
+            agenda: Agenda::new(),
+            parcels: Parcels::default(),
             next_port: 20_000,
             healed_at: now,
             live: Vec::new(),
             once: Once::default(),
             healing: Healing::default(),
-            trace: Trace::new(sink),
             effects: Effects::default(),
             frame: Vec::new(),
             lengths: Vec::new(),
-            deliveries: 0,
-            pairs_healed: 0,
-            ended: Totals::default(),
             plan,
         }
     }
 
     pub(crate) fn run(mut self) -> Result<Summary, Box<Violation>> {
         self.schedule_seasons();
-        while let Some(Reverse((at, _, event))) = self.events.pop() {
+        while let Some((at, event)) = self.agenda.take() {
             self.now = at;
-            if let Err((law, sentence)) = self.happen(event) {
-                return Err(Box::new(Violation {
-                    options: self.options,
-                    at: self.elapsed(),
-                    law,
-                    sentence,
-                    tail: self.trace.tail(),
-                }));
-            }
+            self.happen(event).map_err(|breach| self.chronicle.violation(at, breach))?;
             if event == Event::End {
                 break;
             }
@@ -176,8 +140,7 @@ impl<'a> World<'a> {
         match event {
             Event::Arrive { parcel } => self.arrive(parcel),
             Event::Hand { receiver, name, extra } => self.hand(receiver, name, extra)?,
-            Event::Wake { lane, token } if self.lanes[lane].token == token => self.cycle(lane)?,
-            Event::Wake { .. } => {}
+            Event::Wake { lane, token } => self.cycle(lane, token)?,
             Event::Speak { who, token } if self.plan.cast[who].token == token => self.speak(who),
             Event::Return { who, token } if self.plan.cast[who].token == token => {
                 self.plan.cast[who].speaking_since = Some(self.now);
@@ -198,22 +161,15 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn at(&mut self, at: Instant, event: Event) {
-        self.count += 1;
-        self.events.push(Reverse((at, self.count, event)));
+        self.agenda.put(at, event);
     }
 
     pub(crate) fn after(&mut self, span: Span, event: Event) {
         self.at(self.now + span, event);
     }
 
-    /// Time since the world began.
-    fn elapsed(&self) -> Instant {
-        Instant::ZERO + self.now.since(self.plan.begin)
-    }
-
     pub(crate) fn note(&mut self, what: &'static str, number: u64) {
-        let at = self.elapsed();
-        self.trace.add(at, trace::Event::Act { what, number });
+        self.chronicle.note(self.now, what, number);
     }
 
     /// A participant says what it is in the habit of saying.
@@ -250,55 +206,35 @@ impl<'a> World<'a> {
 
     /// Sends a copy of `frame` on its way.
     fn carry(&mut self, from: ClientAddr, passage: Passage) {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.parcels.push(Parcel::default());
-            self.parcels.len() - 1
-        });
-        let parcel = &mut self.parcels[index];
-        parcel.from = Some(from);
-        parcel.bytes.clone_from(&self.frame);
-        if passage.flipped {
-            frames::flip(&mut parcel.bytes, &mut self.random);
-        }
-        self.at(passage.at, Event::Arrive { parcel: index });
+        let random = &mut self.random;
+        let parcel = self.parcels.pack(Some(from), &self.frame, passage.flipped, random);
+        self.at(passage.at, Event::Arrive { parcel });
     }
 
-    /// A datagram reaches the relay's machine, and the kernel chooses a shard.
+    /// A datagram reaches the relay's machine.
     fn arrive(&mut self, parcel: usize) {
-        self.free.push(parcel);
-        let Parcel { from: Some(from), bytes } = &self.parcels[parcel] else { return };
-        let own = shard_for(bytes, from, self.lanes.len());
-        let same = |(source, len, at, _): &(ClientAddr, usize, Instant, usize)| {
-            (*source, *len, *at) == (*from, bytes.len(), self.now)
-        };
-        let lane = self.steered.filter(same).map_or(own, |(.., lane)| lane);
-        self.faults.add(Fault::Misdirected, u64::from(lane != own));
-        self.steered = Some((*from, bytes.len(), self.now, lane));
-        if !self.lanes[lane].memory().deliver(from, bytes) {
-            self.faults.count(Fault::Overflowed);
-            return;
+        let shards = self.lanes.len();
+        let steered = self.parcels.steer(parcel, self.now, shards, &mut self.faults);
+        let Some((lane, from, bytes)) = steered else { return };
+        if self.lanes[lane].host.takes(from, bytes, &mut self.faults) {
+            let span = weather::latency(self.stormy, &mut self.random);
+            self.wake_in(lane, span);
         }
-        let latency = if self.stormy { 3_000 } else { 100 };
-        let span = Span::from_micros(self.random.below(latency));
-        self.wake_in(lane, span);
     }
 
     /// A shard gets the processor, unless it would get it earlier anyway.
     pub(crate) fn wake_in(&mut self, lane: usize, span: Span) {
-        let at = (self.now + span).max(self.lanes[lane].stalled_until);
-        if self.lanes[lane].wake_at.is_some_and(|earlier| earlier <= at) {
-            return;
+        if let Some((at, token)) = self.lanes[lane].host.schedule(self.now + span) {
+            self.at(at, Event::Wake { lane, token });
         }
-        self.lanes[lane].token += 1;
-        self.lanes[lane].wake_at = Some(at);
-        let token = self.lanes[lane].token;
-        self.at(at, Event::Wake { lane, token });
     }
 
-    fn cycle(&mut self, lane: usize) -> Result<(), Breach> {
+    fn cycle(&mut self, lane: usize, token: u32) -> Result<(), Breach> {
+        if !self.lanes[lane].host.wakes(token) {
+            return Ok(());
+        }
         let mut effects = std::mem::take(&mut self.effects);
-        self.lanes[lane].wake_at = None;
-        self.lanes[lane].cycle(self.now, &mut self.trace, &mut effects)?;
+        self.lanes[lane].cycle(self.now, &mut self.chronicle.trace, &mut effects)?;
         for name in effects.turned_away.drain(..) {
             self.plan.cast[name.sender as usize].turned_away = Some(self.now);
         }
@@ -308,7 +244,7 @@ impl<'a> World<'a> {
             }
         }
         self.effects = effects;
-        if let Some(at) = self.lanes[lane].next_wake() {
+        if let Some(at) = self.lanes[lane].host.next_wake() {
             self.wake_in(lane, at.since(self.now));
         }
         Ok(())
@@ -328,9 +264,7 @@ impl<'a> World<'a> {
 
     fn hand(&mut self, receiver: u32, name: (u32, u32), extra: bool) -> Result<(), Breach> {
         let (sender, number) = name;
-        self.deliveries += 1;
-        let at = self.elapsed();
-        self.trace.add(at, trace::Event::Handed { receiver, sender, number });
+        self.chronicle.hand(self.now, receiver, sender, number);
         self.healing.hand(receiver, sender, number);
         if extra {
             return Ok(());
@@ -396,47 +330,14 @@ impl<'a> World<'a> {
 
     /// Keeps what a shard has counted before it is killed.
     pub(crate) fn bury(&mut self, lane: usize) {
-        let counters = self.lanes[lane].counters();
-        self.ended.datagrams += counters.datagrams;
-        self.ended.copies += counters.copies;
-        self.ended.cycles += counters.cycles;
-        self.faults.add(Fault::Busy, counters.egress.busy);
-        self.faults.add(Fault::Unreachable, counters.egress.failed);
-        self.faults.add(Fault::Starved, counters.starved);
-        let memory = self.lanes[lane].memory();
-        let (idle, truncated) = memory.mischief_done();
-        self.faults.add(Fault::Idle, idle);
-        self.faults.add(Fault::Truncated, truncated);
+        self.chronicle.bury(&mut self.lanes[lane].host, &mut self.faults);
     }
 
     fn summary(mut self) -> Summary {
         for lane in 0..self.lanes.len() {
             self.bury(lane);
         }
-        Summary {
-            seed: self.options.seed,
-            wire: self.options.wire,
-            simulated_ns: self.elapsed().as_nanos(),
-            shards: self.lanes.len(),
-            participants: self.plan.cast.len(),
-            datagrams: self.ended.datagrams,
-            copies: self.ended.copies,
-            deliveries: self.deliveries,
-            cycles: self.ended.cycles,
-            pairs_healed: self.pairs_healed,
-            faults: self.faults,
-            trace: self.trace.digest(),
-        }
-    }
-}
-
-/// The kernel's choice: by session for frames, by flow for everything else (see `elara_shards::steer`).
-fn shard_for(datagram: &[u8], from: &ClientAddr, shards: usize) -> usize {
-    let cookie = [0x21, 0x12, 0xA4, 0x42];
-    match datagram.get(4..12).and_then(|id| id.try_into().ok()) {
-        Some(id) if datagram[0] < 0x40 && datagram[4..8] != cookie => {
-            steer::shard_of(SessionId::from_bytes(id), shards)
-        }
-        _ => usize::from(from.port()) % shards,
+        let (shards, participants) = (self.lanes.len(), self.plan.cast.len());
+        self.chronicle.summary(self.now, shards, participants, self.faults)
     }
 }

@@ -12,6 +12,7 @@
 //! | `flood` | what a forged datagram costs, and whether anybody notices |
 //! | `memory` | what an idle participant keeps |
 
+mod choice;
 mod contest;
 mod flood;
 mod floor;
@@ -23,6 +24,8 @@ mod memory;
 mod process;
 mod publish;
 mod report;
+mod table;
+mod taken;
 mod wire;
 
 use std::fmt;

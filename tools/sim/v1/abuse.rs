@@ -16,9 +16,9 @@ use super::ledger::{Asks, Fate};
 use super::world::{Event, World};
 use super::{club, frames};
 use crate::cast::Place;
+use crate::checkers::Breach;
 use crate::digest;
 use crate::faults::Fault;
-use crate::lane::Breach;
 
 impl World<'_> {
     /// An insider does something, and a moment until the next.

@@ -14,8 +14,8 @@ use elara_core::{ClientAddr, NodeId, SessionId, StateId};
 use super::frames::{self, Kind, handshake};
 use super::ledger::{Asks, Fate, Ledger, Line, Sealed, WishId};
 use crate::cast::Place;
+use crate::checkers::Breach;
 use crate::digest;
-use crate::lane::Breach;
 use crate::network::Link;
 
 /// The stream of those who have one.

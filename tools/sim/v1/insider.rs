@@ -18,8 +18,8 @@ use zerocopy::IntoBytes;
 use super::frames::{self, handshake};
 use super::ledger::{Asks, Fate, Ledger, Line, Sealed};
 use super::{canary, club, content};
+use crate::checkers::Breach;
 use crate::digest;
-use crate::lane::Breach;
 
 /// One hostile member, or one who wants to be.
 pub(crate) struct Insider {

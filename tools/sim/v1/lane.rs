@@ -1,34 +1,22 @@
 //! One shard in a world of wire v1, beside the mirror of what it should believe. A cycle is run, laid out
 //! as a [`Step`], and shown to every law.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-
 use elara_core::ClientAddr;
-use elara_core::limits::{CYCLE_SENDS_MAX, CYCLE_TRAINS_MAX};
 use elara_core::time::{Instant, Span};
-use elara_shards::command::{Command, Report};
+use elara_shards::Notice;
+use elara_shards::command::Report;
 use elara_shards::io::memory::{Capacity, Memory, Outcome, Sent};
-use elara_shards::io::{Io, Wait};
-use elara_shards::mailbox::{self, Receiver, Sender, Wake};
-use elara_shards::shard::{Flow, Shard, ShardConfig};
-use elara_shards::{Counters, Notice};
+use elara_shards::shard::ShardConfig;
 
 use super::checkers::{self, Books, Heard, LAWS, Left, Step};
 use super::club;
 use super::frames::{self, Kind};
 use super::ledger::Ledger;
 use super::mirror::Mirror;
+use crate::checkers::Breach;
 use crate::digest;
-use crate::lane::Breach;
+use crate::host::{self, Cycle, Host};
 use crate::trace::{Event, Trace};
-
-/// Commands that wait at most, and half of the reports.
-const SLOTS: usize = 8_192;
-/// How long a shard takes to come around when it has work left.
-const AROUND: Span = Span::from_micros(20);
-/// Cycles in a row that find nothing, say nothing and still ask for no sleep, before that is a spin.
-const SPINS_MAX: u32 = 64;
 
 /// How often the whole mirror is searched for someone who is overdue.
 const PATROL: Span = Span::from_millis(500);
@@ -36,54 +24,22 @@ const PATROL: Span = Span::from_millis(500);
 /// A shard, its kernel and its mirror.
 pub(crate) struct Lane {
     config: ShardConfig,
-    shard: Shard<Memory>,
+    pub(crate) host: Host,
     pub(crate) mirror: Mirror,
     books: Books,
-    commands: Sender<Command>,
-    reports: Receiver<Report>,
-    counted: Counters,
-    last: Instant,
-    begin: Instant,
     patrol: Instant,
-    spins: u32,
-    /// The last cycle spent its whole budget; the next must not sleep.
-    overran: bool,
-    /// The cycle that is scheduled; an older token is a wake-up that was overtaken.
-    pub(crate) token: u32,
-    pub(crate) wake_at: Option<Instant>,
-    /// It does not get the processor before.
-    pub(crate) stalled_until: Instant,
-}
-
-/// In the world a shard is woken by events, so nobody needs a bell.
-struct NoBell;
-
-impl Wake for NoBell {
-    fn wake(&self) {}
 }
 
 impl Lane {
     pub(crate) fn new(config: ShardConfig, capacity: Capacity, seed: u64, now: Instant) -> Self {
         let mut memory = Memory::new(capacity, seed, now);
         memory.set_calendar(club::calendar(now));
-        let (commands, mail) = mailbox::mailbox(64, Arc::new(NoBell));
-        let (post, reports) = mailbox::mailbox(2 * SLOTS, Arc::new(NoBell));
         Self {
-            shard: Shard::new(memory, config.clone(), mail, post),
+            host: Host::new(memory, config.clone(), now),
             config,
             mirror: Mirror::default(),
             books: Books::default(),
-            commands,
-            reports,
-            counted: Counters::default(),
-            last: now,
-            begin: now,
             patrol: now,
-            spins: 0,
-            overran: false,
-            token: 0,
-            wake_at: None,
-            stalled_until: Instant::ZERO,
         }
     }
 
@@ -95,21 +51,8 @@ impl Lane {
         now: Instant,
         seed: u64,
     ) {
-        let (token, begin) = (self.token, self.begin);
-        *self = Self { token, begin, ..Self::new(config, capacity, seed, now) };
-    }
-
-    pub(crate) const fn memory(&mut self) -> &mut Memory {
-        self.shard.io()
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
-        self.shard.counters()
-    }
-
-    /// Tells the shard something; what the mailbox has no room for is not told.
-    pub(crate) fn tell(&self, command: Command) {
-        let _ = self.commands.post(command);
+        let fresh = Self::new(config, capacity, seed, now);
+        *self = Self { host: fresh.host.replacing(&self.host), ..fresh };
     }
 
     /// One cycle at `now`, and every law. What the kernel took goes to `departures`.
@@ -120,17 +63,9 @@ impl Lane {
         trace: &mut Trace<'_>,
         departures: &mut Vec<(ClientAddr, Vec<u8>)>,
     ) -> Result<(), Breach> {
-        let (index, at) = (self.config.index, Instant::ZERO + now.since(self.begin));
-        self.shard.io().set_now(now);
-        match catch_unwind(AssertUnwindSafe(|| self.shard.cycle())) {
-            Ok(Ok(Flow::Continue)) => {}
-            Ok(Ok(Flow::Stop)) => return Err(("life", "a shard stopped, unasked".to_owned())),
-            Ok(Err(error)) => return Err(("life", format!("a shard ended: {error}"))),
-            Err(_) => return Err(("life", "a shard panicked; see above".to_owned())),
-        }
-        self.shard.io().settle();
-        let counters = self.shard.counters();
-        let memory: &Memory = self.shard.io();
+        let index = self.config.index;
+        let Cycle { at, before, counted, counters, reports } = self.host.cycle(now)?;
+        let memory: &Memory = self.host.memory();
         let heard = lay_out_heard(memory, &mut self.mirror, ledger, now);
         let sent = lay_out_sent(memory);
         for heard in &heard {
@@ -143,8 +78,7 @@ impl Lane {
         }
         let mut notices: Vec<Notice> = Vec::new();
         let mut views = Vec::new();
-        while let Some(report) = self.reports.take() {
-            self.spins = 0;
+        for report in reports {
             match report {
                 Report::Notice(notice) => {
                     trace.add(at, Event::Noticed { shard: index, notice });
@@ -166,13 +100,13 @@ impl Lane {
         }
         let step = Step {
             at: now,
-            before: self.last,
+            before,
             heard,
             trains: memory.handed().len() as u64,
             sent,
             notices,
             views,
-            counted: self.counted,
+            counted,
             counters,
             max_peers: self.config.max_peers,
             mirror: &self.mirror,
@@ -191,65 +125,19 @@ impl Lane {
             self.mirror.welcome(name, to, welcome, now);
         }
         self.mirror.settle(now);
-        let hit_the_wall = counters.copies - self.counted.copies >= CYCLE_SENDS_MAX as u64;
-        (self.last, self.counted) = (now, counters);
-        self.shard.io().clear_sent();
         if now >= self.patrol {
             self.patrol = now + PATROL;
             let overdue = checkers::ending::check_overdue(&self.mirror, ledger, now);
             overdue.map_err(|broken| ("ending", broken))?;
         }
-        self.check_life(hit_the_wall)
-    }
-
-    /// What no single step shows: spinning, and sleeping on work.
-    fn check_life(&mut self, hit_the_wall: bool) -> Result<(), Breach> {
-        let memory = self.shard.io();
-        if memory.unseen() > 0 {
-            return Err(("world", "the world is too small: copies were not seen".to_owned()));
-        }
-        let sleepless = match memory.asked() {
-            Wait::No => true,
-            Wait::Until(until) => until <= self.last,
-            Wait::Forever => false,
-        };
-        let idle = memory.handed().is_empty() && !memory.is_waiting();
-        self.spins = if sleepless && idle { self.spins + 1 } else { 0 };
-        if self.spins > SPINS_MAX {
-            return Err(("clock", "it finds nothing to do, and never sleeps".to_owned()));
-        }
-        if self.overran && memory.asked() != Wait::No {
-            return Err(("clock", "it would have slept with datagrams waiting".to_owned()));
-        }
-        self.overran = memory.handed().len() >= CYCLE_TRAINS_MAX || hit_the_wall;
-        Ok(())
-    }
-
-    /// When it should run next, if nothing comes in between.
-    pub(crate) fn next_wake(&mut self) -> Option<Instant> {
-        let soon = self.last + AROUND;
-        let memory = self.shard.io();
-        // What it asked for was asked before the cycle; after work it must be asked again.
-        if memory.is_waiting() || !memory.handed().is_empty() {
-            return Some(soon);
-        }
-        match memory.asked() {
-            Wait::No => Some(soon),
-            Wait::Until(until) => Some(until.max(soon)),
-            Wait::Forever => None,
-        }
+        self.host.settle(now)
     }
 
     /// The world ends: nothing may be left, and told to stop, it stops.
     pub(crate) fn stop(&mut self, now: Instant) -> Result<(), Breach> {
-        let left = checkers::ending::check_empty(&self.counters());
+        let left = checkers::ending::check_empty(&self.host.counters());
         left.map_err(|broken| ("ending", broken))?;
-        let posted = self.commands.post(Command::Stop);
-        self.shard.io().set_now(now);
-        match (posted, self.shard.cycle()) {
-            (Ok(()), Ok(Flow::Stop)) => Ok(()),
-            _ => Err(("life", "a shard did not stop when it was told to".to_owned())),
-        }
+        self.host.stop(now)
     }
 }
 
@@ -261,19 +149,12 @@ fn lay_out_heard<'a>(
     now: Instant,
 ) -> Vec<Heard<'a>> {
     let mut heard = Vec::new();
-    for train in memory.handed() {
-        let whole = memory.bytes(train.slice);
-        let step = if train.segment == 0 { whole.len() } else { usize::from(train.segment) };
-        let mut rest = Some(whole);
-        while let Some(bytes) = rest {
-            let (bytes, behind) = bytes.split_at(step.min(bytes.len()));
-            rest = (!behind.is_empty()).then_some(behind);
-            let mut datagram = Heard { from: train.from, bytes, frames: Vec::new() };
-            if !train.truncated {
-                datagram.read(mirror, ledger, now);
-            }
-            heard.push(datagram);
+    for (train, bytes) in host::datagrams(memory) {
+        let mut datagram = Heard { from: train.from, bytes, frames: Vec::new() };
+        if !train.truncated {
+            datagram.read(mirror, ledger, now);
         }
+        heard.push(datagram);
     }
     heard
 }

@@ -14,8 +14,8 @@ use elara_core::{ClientAddr, NodeId, SessionId};
 
 use super::canary::Canaries;
 use super::frames;
+use crate::checkers::Breach;
 use crate::digest;
-use crate::lane::Breach;
 
 /// A connection: the digest of the WELCOME that made it.
 pub(crate) type Line = u64;

@@ -20,7 +20,7 @@ use super::checkers::healing::{Well, check_rosters};
 use super::club::today;
 use super::honest::{Aim, Habit, Honest};
 use super::world::{Event, World};
-use crate::lane::Breach;
+use crate::checkers::Breach;
 
 const CENSUS: Span = Span::from_secs(12);
 /// From the census on, everyone must be heard within this.
@@ -40,7 +40,7 @@ impl World<'_> {
         self.after(Span::from_millis(300), Event::Ask);
         self.after(Span::from_millis(700), Event::Abuse);
         let seconds = |count| Span::from_secs(count);
-        let end = self.now + seconds(self.options.seconds);
+        let end = self.now + seconds(self.chronicle.options.seconds);
         let mut storm = self.now + seconds(2);
         while storm + seconds(3) <= end {
             let longest = end.since(storm + seconds(1)).as_nanos() / 1_000_000_000;
@@ -161,7 +161,7 @@ impl World<'_> {
         let rosters = check_rosters(&well, &self.rosters());
         rosters.map_err(|broken| ("healing", broken))?;
         let pairs = self.healing.check(&well, &self.ledger);
-        self.pairs_healed += pairs.map_err(|broken| ("healing", broken))?;
+        self.chronicle.pairs_healed += pairs.map_err(|broken| ("healing", broken))?;
         Ok(())
     }
 

@@ -11,13 +11,12 @@ use super::honest::Aim;
 use super::plan::hold_ms;
 use super::world::{Event, World};
 use crate::cast::Place;
+use crate::checkers::Breach;
 use crate::faults::Fault;
-use crate::lane::Breach;
 use crate::network::Impairment;
-use crate::weather;
+use crate::weather::{self, Partitions};
 
-/// The longest partition.
-const PARTITION_MS_MAX: u64 = 12_000;
+const PARTITIONS: Partitions = Partitions { long: 300_000, ms_max: 12_000 };
 
 impl World<'_> {
     /// The weather turns: every link, and every shard's kernel, on its own.
@@ -43,7 +42,7 @@ impl World<'_> {
         let unreachable = (0..random.below(3))
             .map(|_| cast[random.below(cast.len() as u64) as usize].addr)
             .collect();
-        *self.lanes[lane].memory().mischief() = weather::mischief(unreachable, random);
+        *self.lanes[lane].host.memory().mischief() = weather::mischief(unreachable, random);
     }
 
     /// Everything is well again, at once; what is on its way still arrives.
@@ -55,7 +54,7 @@ impl World<'_> {
             them.down.heal();
         }
         for lane in &mut self.lanes {
-            *lane.memory().mischief() = Mischief::default();
+            *lane.host.memory().mischief() = Mischief::default();
         }
         self.healed_at = self.now;
         self.part_addresses()
@@ -159,16 +158,8 @@ impl World<'_> {
     fn partition(&mut self, who: usize) {
         self.faults.count(Fault::Partitioned);
         self.note("is cut off: participant", who as u64);
-        let most = if self.random.chance(300_000) { PARTITION_MS_MAX } else { 3_000 };
-        let until = self.now + Span::from_millis(100 + self.random.below(most - 99));
-        let ways = self.random.below(3);
         let them = &mut self.plan.cast[who];
-        if ways != 0 {
-            them.up.cut_until = until;
-        }
-        if ways != 1 {
-            them.down.cut_until = until;
-        }
+        PARTITIONS.cut([&mut them.up, &mut them.down], self.now, &mut self.random);
     }
 
     /// A shard does not get the processor for a while.
@@ -177,7 +168,7 @@ impl World<'_> {
         let lane = self.random.below(self.lanes.len() as u64) as usize;
         self.note("stalls: shard", lane as u64);
         let span = Span::from_millis(self.random.below(50));
-        self.lanes[lane].stalled_until = self.now + span;
+        self.lanes[lane].host.stalled_until = self.now + span;
     }
 
     fn wake_for_nothing(&mut self) {
@@ -221,7 +212,7 @@ impl World<'_> {
     fn reload(&mut self) {
         let access = self.plan.club.access();
         for lane in 0..self.lanes.len() {
-            self.lanes[lane].tell(Command::Access(access.clone()));
+            self.lanes[lane].host.tell(Command::Access(access.clone()));
             self.wake_in(lane, Span::ZERO);
         }
     }
@@ -248,7 +239,7 @@ impl World<'_> {
                 self.ledger.kicked.insert((session, node));
                 self.plan.cast[who].aim = Aim::Out;
                 let lane = self.lane_of(session);
-                self.lanes[lane].tell(Command::Kick { ticket: 9, session, node });
+                self.lanes[lane].host.tell(Command::Kick { ticket: 9, session, node });
                 self.wake_in(lane, Span::ZERO);
             }
             _ => {

@@ -5,8 +5,7 @@
 
 mod post;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use elara_core::limits::V1_FRAME_MAX;
 use elara_core::participant::Event as Told;
@@ -23,11 +22,14 @@ use super::honest::{Aim, Habit};
 use super::lane::Lane;
 use super::ledger::Ledger;
 use super::plan::Plan;
+use crate::agenda::Agenda;
+use crate::checkers::Breach;
+use crate::chronicle::Chronicle;
 use crate::digest;
 use crate::faults::{Fault, Faults};
-use crate::lane::Breach;
 use crate::network::Link;
-use crate::trace::{self, Sink, Trace};
+use crate::parcels::Parcels;
+use crate::trace::Sink;
 use crate::{Options, Summary, Violation};
 
 /// Datagrams that whoever listens on the network remembers.
@@ -91,15 +93,8 @@ pub(crate) enum Who {
     Insider(usize),
 }
 
-/// A datagram on its way.
-#[derive(Default)]
-struct Parcel {
-    from: Option<ClientAddr>,
-    bytes: Vec<u8>,
-}
-
 pub(crate) struct World<'a> {
-    pub(crate) options: Options,
+    pub(crate) chronicle: Chronicle<'a>,
     pub(crate) random: Seeded,
     pub(crate) now: Instant,
     pub(crate) plan: Plan,
@@ -112,13 +107,8 @@ pub(crate) struct World<'a> {
     pub(crate) stormy: bool,
     pub(crate) quiet: bool,
     pub(crate) night: bool,
-    events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
-    /// Events so far: equal times keep their order.
-    count: u64,
-    parcels: Vec<Parcel>,
-    free: Vec<usize>,
-    /// The last arrival and where it was steered: a train is steered once.
-    steered: Option<(ClientAddr, usize, Instant, usize)>,
+    agenda: Agenda<Event>,
+    parcels: Parcels,
     next_port: u16,
     /// What was captured on its way to the relay, and HELLOs among it, and on the way from it.
     pub(crate) captured: VecDeque<Vec<u8>>,
@@ -128,20 +118,8 @@ pub(crate) struct World<'a> {
     pub(crate) well: Vec<Well>,
     pub(crate) delivery: Delivery,
     pub(crate) healing: Healing,
-    trace: Trace<'a>,
     departures: Vec<(ClientAddr, Vec<u8>)>,
     text: Vec<u8>,
-    deliveries: u64,
-    pub(crate) pairs_healed: u64,
-    ended: Totals,
-}
-
-/// What killed shards had counted.
-#[derive(Clone, Copy, Default)]
-struct Totals {
-    datagrams: u64,
-    copies: u64,
-    cycles: u64,
 }
 
 impl<'a> World<'a> {
@@ -167,7 +145,7 @@ impl<'a> World<'a> {
             plan.insiders.iter().enumerate().map(|(who, them)| (them.addr, Who::Insider(who)));
         let holders = honest.chain(insiders).collect();
         Self {
-            options,
+            chronicle: Chronicle::new(options, now, sink),
             random,
             now,
             ledger,
@@ -178,11 +156,8 @@ impl<'a> World<'a> {
             stormy: false,
             quiet: false,
             night: false,
-            events: BinaryHeap::new(),
-            count: 0,
-            parcels: Vec::new(),
-            free: Vec::new(),
-            steered: None,
+            agenda: Agenda::new(),
+            parcels: Parcels::default(),
             next_port: 20_000,
             captured: VecDeque::new(),
             hellos: VecDeque::new(),
@@ -191,29 +166,17 @@ impl<'a> World<'a> {
             well: Vec::new(),
             delivery: Delivery::default(),
             healing: Healing::default(),
-            trace: Trace::new(sink),
             departures: Vec::new(),
             text: Vec::new(),
-            deliveries: 0,
-            pairs_healed: 0,
-            ended: Totals::default(),
             plan,
         }
     }
 
     pub(crate) fn run(mut self) -> Result<Summary, Box<Violation>> {
         self.schedule_seasons();
-        while let Some(Reverse((at, _, event))) = self.events.pop() {
+        while let Some((at, event)) = self.agenda.take() {
             self.now = at;
-            if let Err((law, sentence)) = self.happen(event) {
-                return Err(Box::new(Violation {
-                    options: self.options,
-                    at: self.elapsed(),
-                    law,
-                    sentence,
-                    tail: self.trace.tail(),
-                }));
-            }
+            self.happen(event).map_err(|breach| self.chronicle.violation(at, breach))?;
             if event == Event::End {
                 break;
             }
@@ -225,13 +188,13 @@ impl<'a> World<'a> {
         match event {
             Event::Arrive { parcel } => self.arrive(parcel),
             Event::Hand { parcel, to } => self.hand(parcel, to)?,
-            Event::Wake { lane, token } if self.lanes[lane].token == token => self.cycle(lane)?,
+            Event::Wake { lane, token } => self.cycle(lane, token)?,
             Event::Look { who, token } if self.plan.cast[who].tick == token => {
                 self.plan.cast[who].tick_at = None;
                 self.look(who)?;
             }
             Event::Speak { who, token } if self.plan.cast[who].turn == token => self.speak(who)?,
-            Event::Wake { .. } | Event::Look { .. } | Event::Speak { .. } => {}
+            Event::Look { .. } | Event::Speak { .. } => {}
             Event::Come { who } => self.come(who)?,
             Event::Rouse { who } => self.rouse(who)?,
             Event::Trouble => self.trouble()?,
@@ -250,22 +213,15 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn at(&mut self, at: Instant, event: Event) {
-        self.count += 1;
-        self.events.push(Reverse((at, self.count, event)));
+        self.agenda.put(at, event);
     }
 
     pub(crate) fn after(&mut self, span: Span, event: Event) {
         self.at(self.now + span, event);
     }
 
-    /// Time since the world began.
-    fn elapsed(&self) -> Instant {
-        Instant::ZERO + self.now.since(self.plan.begin)
-    }
-
     pub(crate) fn note(&mut self, what: &'static str, number: u64) {
-        let at = self.elapsed();
-        self.trace.add(at, trace::Event::Act { what, number });
+        self.chronicle.note(self.now, what, number);
     }
 
     /// A participant says what it is in the habit of saying, if it is in.
@@ -341,10 +297,8 @@ impl<'a> World<'a> {
         };
         let digest = digest::of(&content);
         let what = Saying { session, node, class: class as u8, digest };
-        self.deliveries += 1;
-        let at = self.elapsed();
         let (sender, number) = name;
-        self.trace.add(at, trace::Event::Handed { receiver, sender, number });
+        self.chronicle.hand(self.now, receiver, sender, number);
         self.healing.hand(receiver, sender);
         let handed = self.delivery.hand(receiver, name, what, once);
         handed.map_err(|broken| ("delivery", broken))
@@ -352,8 +306,7 @@ impl<'a> World<'a> {
 
     /// A datagram reaches a participant.
     fn hand(&mut self, parcel: usize, to: Who) -> Result<(), Breach> {
-        self.free.push(parcel);
-        let bytes = &self.parcels[parcel].bytes;
+        let bytes = self.parcels.open(parcel);
         match to {
             Who::Honest(who) => {
                 if self.plan.cast[who].asleep {
@@ -371,25 +324,27 @@ impl<'a> World<'a> {
 
     /// A shard gets the processor, unless it would get it earlier anyway.
     pub(crate) fn wake_in(&mut self, lane: usize, span: Span) {
-        let at = (self.now + span).max(self.lanes[lane].stalled_until);
-        if self.lanes[lane].wake_at.is_some_and(|earlier| earlier <= at) {
-            return;
+        if let Some((at, token)) = self.lanes[lane].host.schedule(self.now + span) {
+            self.at(at, Event::Wake { lane, token });
         }
-        self.lanes[lane].token += 1;
-        self.lanes[lane].wake_at = Some(at);
-        let token = self.lanes[lane].token;
-        self.at(at, Event::Wake { lane, token });
     }
 
-    fn cycle(&mut self, lane: usize) -> Result<(), Breach> {
+    fn cycle(&mut self, lane: usize, token: u32) -> Result<(), Breach> {
+        if !self.lanes[lane].host.wakes(token) {
+            return Ok(());
+        }
         let mut departures = std::mem::take(&mut self.departures);
-        self.lanes[lane].wake_at = None;
-        self.lanes[lane].cycle(self.now, &self.ledger, &mut self.trace, &mut departures)?;
+        self.lanes[lane].cycle(
+            self.now,
+            &self.ledger,
+            &mut self.chronicle.trace,
+            &mut departures,
+        )?;
         for (to, bytes) in departures.drain(..) {
             self.send_down(to, &bytes);
         }
         self.departures = departures;
-        if let Some(at) = self.lanes[lane].next_wake() {
+        if let Some(at) = self.lanes[lane].host.next_wake() {
             self.wake_in(lane, at.since(self.now));
         }
         Ok(())
@@ -404,8 +359,8 @@ impl<'a> World<'a> {
         let session =
             self.plan.sessions[self.random.below(self.plan.sessions.len() as u64) as usize];
         let lane = steer::shard_of(session, self.lanes.len());
-        self.lanes[lane].tell(Command::Session { ticket: 1, session });
-        self.lanes[lane].tell(Command::Counters { ticket: 2 });
+        self.lanes[lane].host.tell(Command::Session { ticket: 1, session });
+        self.lanes[lane].host.tell(Command::Counters { ticket: 2 });
         self.wake_in(lane, Span::ZERO);
         let span = Span::from_millis(100 + self.random.below(900));
         self.after(span, Event::Ask);
@@ -448,38 +403,17 @@ impl<'a> World<'a> {
 
     /// Keeps what a shard has counted before it is killed.
     pub(crate) fn bury(&mut self, lane: usize) {
-        let counters = self.lanes[lane].counters();
-        self.ended.datagrams += counters.datagrams;
-        self.ended.copies += counters.copies;
-        self.ended.cycles += counters.cycles;
-        self.faults.add(Fault::Busy, counters.egress.busy);
-        self.faults.add(Fault::Unreachable, counters.egress.failed);
-        self.faults.add(Fault::Starved, counters.starved);
+        let counters = self.lanes[lane].host.counters();
         self.faults.add(Fault::Retried, counters.of(Verdict::HelloRetried));
         self.faults.add(Fault::PutOff, counters.of(Verdict::HelloBusy));
-        let memory = self.lanes[lane].memory();
-        let (idle, truncated) = memory.mischief_done();
-        self.faults.add(Fault::Idle, idle);
-        self.faults.add(Fault::Truncated, truncated);
+        self.chronicle.bury(&mut self.lanes[lane].host, &mut self.faults);
     }
 
     fn summary(mut self) -> Summary {
         for lane in 0..self.lanes.len() {
             self.bury(lane);
         }
-        Summary {
-            seed: self.options.seed,
-            wire: self.options.wire,
-            simulated_ns: self.elapsed().as_nanos(),
-            shards: self.lanes.len(),
-            participants: self.plan.cast.len(),
-            datagrams: self.ended.datagrams,
-            copies: self.ended.copies,
-            deliveries: self.deliveries,
-            cycles: self.ended.cycles,
-            pairs_healed: self.pairs_healed,
-            faults: self.faults,
-            trace: self.trace.digest(),
-        }
+        let (shards, participants) = (self.lanes.len(), self.plan.cast.len());
+        self.chronicle.summary(self.now, shards, participants, self.faults)
     }
 }

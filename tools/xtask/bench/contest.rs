@@ -254,11 +254,16 @@ impl Load {
     }
 }
 
+/// In which ways the generator was the limit, as it says.
+pub(super) fn limits(report: &Value) -> Vec<String> {
+    let limits = report["bottleneck"].as_array().map_or(&[][..], Vec::as_slice);
+    limits.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// What elara-load found, as far as it matters here; `None` when it measured no cost.
 pub(super) fn read(report: &Value) -> Option<Sample> {
     let count = |name: &str| report[name].as_u64();
     let number = |name: &str| report[name].as_f64();
-    let limits = report["bottleneck"].as_array().map_or(&[][..], Vec::as_slice);
     Some(Sample {
         cost_ns: number("relay_cpu_ns_per_delivered")?,
         busy: number("relay_cpu_share")?,
@@ -269,7 +274,7 @@ pub(super) fn read(report: &Value) -> Option<Sample> {
             .into_iter()
             .filter_map(count)
             .sum(),
-        limits: limits.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        limits: limits(report),
     })
 }
 

@@ -15,11 +15,12 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::contest::{Io, Load, Target, Workload};
+use super::contest::{Io, Load, Target, Workload, limits};
 use super::forger::Kind;
-use super::machine::Machine;
 use super::process::{DevRelay, LOAD_CPU};
 use super::report::Spread;
+use super::table;
+use super::taken::Taken;
 use super::{Output, Published, chosen, names};
 use crate::ci;
 use crate::shell::{Places, run as program};
@@ -84,10 +85,7 @@ pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
     let mut rows = vec![Row::new("none".into(), &calm)];
     rows.extend(kinds.iter().zip(&floods).map(|(kind, of)| Row::new(kind.to_string(), of)));
     let report = Report {
-        command: options.command(),
-        machine: Machine::read(),
-        rounds: options.rounds,
-        seconds: options.seconds,
+        taken: Taken::now(options.command(), options.rounds, options.seconds),
         asked_per_s: options.rate,
         rows,
     };
@@ -165,7 +163,6 @@ struct Sample {
 
 impl Sample {
     fn read(report: &Value, forged_per_s: f64) -> Option<Self> {
-        let limits = report["bottleneck"].as_array().map_or(&[][..], Vec::as_slice);
         Some(Self {
             busy: report["relay_cpu_share"].as_f64()?,
             forged_per_s,
@@ -173,7 +170,7 @@ impl Sample {
             loss: report["loss_ratio"].as_f64()?,
             socket_drops: report["relay_socket_drops"].as_u64().unwrap_or(0),
             p99_us: report["latency_ns"]["p99"].as_f64()? / 1e3,
-            limits: limits.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            limits: limits(report),
         })
     }
 }
@@ -208,11 +205,8 @@ impl Options {
 
 #[derive(Serialize)]
 struct Report {
-    command: String,
     #[serde(flatten)]
-    machine: Machine,
-    rounds: u32,
-    seconds: u32,
+    taken: Taken,
     asked_per_s: u32,
     rows: Vec<Row>,
 }
@@ -273,25 +267,18 @@ impl Published for Report {
     const NAME: &'static str = "flood";
 
     fn markdown(&self) -> String {
-        let mut text = format!("| {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
-        for row in &self.rows {
-            text += &format!("| {} |\n", row.cells().join(" | "));
-        }
+        let mut text = table::markdown(COLUMNS, self.rows.iter().map(Row::cells));
         text += &self.note().map_or_else(String::new, |note| format!("\n{note}.\n"));
-        text + &self.machine.caption(
-            &self.command,
-            &format!(
-                "Asked for {} a second; cpu-nanoseconds of the relay per forged datagram, kernel \
-                 included, median [least, greatest] of {} rounds of {} s",
-                self.asked_per_s, self.rounds, self.seconds
-            ),
-        )
+        text + &self.taken.caption(&format!(
+            "Asked for {} a second; cpu-nanoseconds of the relay per forged datagram, kernel included",
+            self.asked_per_s
+        ))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.machine)?;
+        writeln!(f, "{}", self.taken.machine)?;
         let line = |f: &mut fmt::Formatter<'_>, cells: &[String; 6]| {
             cells.iter().try_for_each(|cell| write!(f, "{cell:<23} "))?;
             writeln!(f)

@@ -12,11 +12,12 @@
 
 use clap::Args;
 
+use super::choice::Choice;
 use super::contest::{self, Contestant, Io, Sample, Workload};
 use super::forwarder::Technique;
-use super::machine::Machine;
+use super::publish;
 use super::report::{Report, Row};
-use super::{chosen, names, publish};
+use super::taken::Taken;
 use crate::ci;
 use crate::shell::Places;
 
@@ -26,21 +27,8 @@ pub(crate) struct Options {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Rounds; every contestant runs once in each.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    rounds: u32,
-    /// Measured seconds of each run.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3_600))]
-    seconds: u32,
-    /// Only these workloads.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "WORKLOAD,..")]
-    only: Vec<Workload>,
-    /// Only these back ends of the relay.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "IO,..")]
-    io: Vec<Io>,
-    /// Sends per second and sender, instead of searching for a rate.
-    #[arg(long)]
-    rate: Option<f64>,
+    #[command(flatten)]
+    choice: Choice,
     /// Write the table into docs/PERFORMANCE.md and the number into README.md.
     #[arg(long)]
     publish: bool,
@@ -52,19 +40,15 @@ pub(crate) struct Options {
 /// When something cannot be built, started or understood.
 pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
     ci::build().perform()?;
-    let workloads = chosen(&options.only);
-    let ios = chosen(&options.io);
-    let mut report =
-        Report::new(Machine::read(), options.command(), options.rounds, options.seconds);
+    let Choice { rounds, seconds, .. } = options.choice;
+    let ios = options.choice.ios();
+    let mut report = Report::new(Taken::now(options.choice.command("floor"), rounds, seconds));
     let mut clean = true;
-    for workload in workloads {
-        let rate = match options.rate {
-            Some(rate) => rate,
-            None => search(workload, places)?,
-        };
+    for workload in options.choice.workloads() {
+        let rate = options.choice.rate(workload, places)?;
         let contestants = line_up(&ios);
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); contestants.len()];
-        for round in 1..=options.rounds {
+        for round in 1..=rounds {
             // Every other round backwards, so that nobody is always the first or the last.
             let mut order: Vec<usize> = (0..contestants.len()).collect();
             if round % 2 == 0 {
@@ -72,8 +56,8 @@ pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
             }
             for index in order {
                 let contestant = contestants[index];
-                let sample = contest::run(contestant, workload, rate, options.seconds, places)?;
-                eprintln!("{workload} round {round}/{}: {contestant:<16} {sample}", options.rounds);
+                let sample = contest::run(contestant, workload, rate, seconds, places)?;
+                eprintln!("{workload} round {round}/{rounds}: {contestant:<16} {sample}");
                 clean &= sample.wrong == 0;
                 samples[index].push(sample);
             }
@@ -104,20 +88,6 @@ pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
         publish::write(&report, &places.root)?;
     }
     Ok(clean)
-}
-
-impl Options {
-    /// The command that repeats this run.
-    fn command(&self) -> String {
-        let mut command =
-            format!("cargo xtask bench floor --rounds {} --seconds {}", self.rounds, self.seconds);
-        command += &names("--only", &self.only);
-        command += &names("--io", &self.io);
-        if let Some(rate) = self.rate {
-            command += &format!(" --rate {rate}");
-        }
-        command
-    }
 }
 
 /// Each back end with the floor of its technique beside it, and the naive floor.

@@ -11,10 +11,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::contest::{Io, Load, Target, Workload};
-use super::machine::Machine;
+use super::contest::{Io, Load, Target, Workload, limits};
 use super::process::DevRelay;
 use super::report::Spread;
+use super::table;
+use super::taken::Taken;
 use super::{Output, Published, chosen, names};
 use crate::ci;
 use crate::shell::Places;
@@ -45,10 +46,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
     ci::build().perform()?;
     let mut report = Report {
-        command: options.command(),
-        machine: Machine::read(),
-        rounds: options.rounds,
-        seconds: options.seconds,
+        taken: Taken::now(options.command(), options.rounds, options.seconds),
         rows: Vec::new(),
     };
     for io in chosen(&options.io) {
@@ -98,7 +96,6 @@ impl Sample {
         let us = |of: &Value, name: &str| Some(of[name].as_f64()? / 1e3);
         let latency = &report["latency_ns"];
         let visits = &report["visits"];
-        let limits = report["bottleneck"].as_array().map_or(&[][..], Vec::as_slice);
         Some(Self {
             p50: us(latency, "p50")?,
             p99: us(latency, "p99")?,
@@ -108,7 +105,7 @@ impl Sample {
             joined_per_s: visits["joined_per_s"].as_f64().unwrap_or(0.0),
             join_p50: us(&visits["latency_ns"], "p50").unwrap_or(0.0),
             join_p99: us(&visits["latency_ns"], "p99").unwrap_or(0.0),
-            limits: limits.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            limits: limits(report),
         })
     }
 }
@@ -140,11 +137,8 @@ impl Options {
 
 #[derive(Serialize)]
 struct Report {
-    command: String,
     #[serde(flatten)]
-    machine: Machine,
-    rounds: u32,
-    seconds: u32,
+    taken: Taken,
     rows: Vec<Row>,
 }
 
@@ -224,27 +218,19 @@ impl Published for Report {
     const NAME: &'static str = "joins";
 
     fn markdown(&self) -> String {
-        let mut text = format!("| {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
-        for row in &self.rows {
-            text += &format!("| {} |\n", row.cells().join(" | "));
-        }
+        let mut text = table::markdown(COLUMNS, self.rows.iter().map(Row::cells));
         for note in self.rows.iter().filter_map(Row::note) {
             text += &format!("\n{note}.\n");
         }
-        text + &self.machine.caption(
-            &self.command,
-            &format!(
-                "Voice over v1, 45,000 deliveries/s; microseconds from due to heard, median [least, \
-                 greatest] of {} rounds of {} s",
-                self.rounds, self.seconds
-            ),
-        )
+        text + &self
+            .taken
+            .caption("Voice over v1, 45,000 deliveries/s; microseconds from due to heard")
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.machine)?;
+        writeln!(f, "{}", self.taken.machine)?;
         let line = |f: &mut fmt::Formatter<'_>, cells: &[String; 8]| {
             let [first, cells @ ..] = cells;
             write!(f, "{first:<8}")?;

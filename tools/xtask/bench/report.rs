@@ -5,16 +5,14 @@ use std::fmt;
 use serde::Serialize;
 
 use super::contest::{Io, LOSS_MAX, Sample, Workload, technique_name};
-use super::machine::Machine;
+use super::table;
+use super::taken::Taken;
 
 /// A whole run.
 #[derive(Serialize)]
 pub(super) struct Report {
-    pub command: String,
     #[serde(flatten)]
-    pub machine: Machine,
-    pub rounds: u32,
-    pub seconds: u32,
+    pub taken: Taken,
     pub rows: Vec<Row>,
 }
 
@@ -75,6 +73,11 @@ impl Spread {
         let pairs = relay.iter().zip(floor).map(|(relay, floor)| relay.cost_ns / floor.cost_ns);
         Self { median: cost(relay).median / cost(floor).median, ..Self::of(pairs) }
     }
+
+    /// As a ratio, for the page.
+    pub(super) fn times(&self) -> String {
+        format!("**{:.2}** [{:.2}, {:.2}]", self.median, self.min, self.max)
+    }
 }
 
 pub(super) fn cost(samples: &[Sample]) -> Spread {
@@ -112,7 +115,37 @@ impl Row {
             notes: runs.iter().flat_map(|(who, samples)| notes(who, samples)).collect(),
         }
     }
+
+    fn cells(&self) -> [String; 11] {
+        [
+            self.workload.clone(),
+            self.wire.to_owned(),
+            self.path.to_owned(),
+            self.io.clone(),
+            self.delivered_per_s.to_string(),
+            format!("{:.0} %", self.relay_busy * 100.0),
+            self.relay_ns.to_string(),
+            format!("{} ({})", self.floor_ns, self.floor),
+            self.naive_ns.to_string(),
+            self.ratio.times(),
+            self.lost.to_string(),
+        ]
+    }
 }
+
+const COLUMNS: [&str; 11] = [
+    "workload",
+    "wire",
+    "path",
+    "io",
+    "deliveries/s",
+    "relay busy",
+    "relay ns",
+    "floor ns",
+    "naive ns",
+    "relay / floor",
+    "lost",
+];
 
 /// What must be said about a contestant's runs.
 pub(super) fn notes(who: &str, samples: &[Sample]) -> Vec<String> {
@@ -138,44 +171,17 @@ pub(super) fn notes(who: &str, samples: &[Sample]) -> Vec<String> {
 }
 
 impl Report {
-    pub(super) fn new(machine: Machine, command: String, rounds: u32, seconds: u32) -> Self {
-        Self { command, machine, rounds, seconds, rows: Vec::new() }
+    pub(super) const fn new(taken: Taken) -> Self {
+        Self { taken, rows: Vec::new() }
     }
 
     /// The table and what must stand beside it, for docs/PERFORMANCE.md.
     pub(super) fn markdown(&self) -> String {
-        let mut text = String::from(
-            "| workload | wire | path | io | deliveries/s | relay busy | relay ns | floor ns | naive ns | \
-             relay / floor | lost |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
-        );
-        for row in &self.rows {
-            text += &format!(
-                "| {} | {} | {} | {} | {} | {:.0} % | {} | {} ({}) | {} | **{:.2}** [{:.2}, {:.2}] | {} |\n",
-                row.workload,
-                row.wire,
-                row.path,
-                row.io,
-                row.delivered_per_s,
-                row.relay_busy * 100.0,
-                row.relay_ns,
-                row.floor_ns,
-                row.floor,
-                row.naive_ns,
-                row.ratio.median,
-                row.ratio.min,
-                row.ratio.max,
-                row.lost,
-            );
-        }
+        let mut text = table::markdown(COLUMNS, self.rows.iter().map(Row::cells));
         for row in self.rows.iter().filter(|row| !row.notes.is_empty()) {
             text += &format!("\n{}, {}: {}.\n", row.workload, row.io, row.notes.join("; "));
         }
-        let Machine { cpu, cpus, kernel, commit, date } = &self.machine;
-        text + &format!(
-            "\n`{}` at {commit}, {date}; {cpu}, {cpus} cpus, Linux {kernel}. Cpu-nanoseconds per delivered \
-             datagram, median [least, greatest] of {} rounds of {} s.\n",
-            self.command, self.rounds, self.seconds
-        )
+        text + &self.taken.caption("Cpu-nanoseconds per delivered datagram")
     }
 
     /// The one number of the README: voice, on the back end that did better.
@@ -194,7 +200,7 @@ impl Report {
             worst.floor_ns.median,
             worst.delivered_per_s,
             self.rows.len(),
-            self.command
+            self.taken.command
         ))
     }
 }
@@ -207,12 +213,11 @@ impl fmt::Display for Spread {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { cpu, cpus, kernel, commit, date } = &self.machine;
-        writeln!(f, "{cpu}, {cpus} cpus, Linux {kernel}, commit {commit}, {date}")?;
+        writeln!(f, "{}", self.taken.machine)?;
         writeln!(
             f,
             "cpu-ns per delivered datagram: median [least, greatest] of {} rounds",
-            self.rounds
+            self.taken.rounds
         )?;
         writeln!(
             f,
@@ -248,6 +253,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::machine::Machine;
 
     fn sample(cost_ns: f64) -> Sample {
         Sample { cost_ns, seconds: 1.0, delivered: 1_000, ..Sample::default() }
@@ -261,7 +267,12 @@ mod tests {
             commit: "abc".into(),
             date: "2025-01-01".into(),
         };
-        let mut report = Report::new(machine, "cargo xtask bench floor".into(), 3, 1);
+        let mut report = Report::new(Taken {
+            command: "cargo xtask bench floor".into(),
+            machine,
+            rounds: 3,
+            seconds: 1,
+        });
         let samples = |costs: [f64; 3]| costs.map(sample);
         report.rows.push(Row::new(
             Workload::Voice,

@@ -10,12 +10,13 @@ use std::fmt;
 use clap::Args;
 use serde::Serialize;
 
+use super::choice::Choice;
 use super::contest::{self, Io, Load, Sample, Target, Workload};
-use super::floor::search;
-use super::machine::Machine;
 use super::process::DevRelay;
 use super::report::{Spread, cost, notes};
-use super::{Output, Published, chosen, names};
+use super::table;
+use super::taken::Taken;
+use super::{Output, Published};
 use crate::ci;
 use crate::shell::Places;
 
@@ -24,21 +25,8 @@ use crate::shell::Places;
 pub(crate) struct Options {
     #[command(flatten)]
     output: Output,
-    /// Rounds; each wire runs once in each.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    rounds: u32,
-    /// Measured seconds of each run.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3_600))]
-    seconds: u32,
-    /// Only these workloads.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "WORKLOAD,..")]
-    only: Vec<Workload>,
-    /// Only these back ends of the relay.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "IO,..")]
-    io: Vec<Io>,
-    /// Sends per second and sender, instead of searching for a rate.
-    #[arg(long)]
-    rate: Option<f64>,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// The wires, v0 first.
@@ -51,27 +39,20 @@ const WIRES: [(&str, &[&str]); 3] =
 /// When something cannot be built, started or understood.
 pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
     ci::build().perform()?;
-    let mut report = Report {
-        command: options.command(),
-        machine: Machine::read(),
-        rounds: options.rounds,
-        seconds: options.seconds,
-        rows: Vec::new(),
-    };
+    let Choice { rounds, seconds, .. } = options.choice;
+    let command = options.choice.command("wire");
+    let mut report = Report { taken: Taken::now(command, rounds, seconds), rows: Vec::new() };
     let mut clean = true;
-    for workload in chosen(&options.only) {
-        let rate = match options.rate {
-            Some(rate) => rate,
-            None => search(workload, places)?,
-        };
-        for io in chosen(&options.io) {
+    for workload in options.choice.workloads() {
+        let rate = options.choice.rate(workload, places)?;
+        for io in options.choice.ios() {
             let mut samples = [const { Vec::new() }; WIRES.len()];
-            for round in 0..options.rounds {
+            for round in 0..rounds {
                 for turn in 0..WIRES.len() {
                     let wire = (turn + round as usize) % WIRES.len();
-                    let sample = measure(wire, workload, io, rate, options.seconds, places)?;
-                    let (name, of) = (WIRES[wire].0, options.rounds);
-                    eprintln!("{workload} {io} round {}/{of}: {name:<12} {sample}", round + 1);
+                    let sample = measure(wire, workload, io, rate, seconds, places)?;
+                    let name = WIRES[wire].0;
+                    eprintln!("{workload} {io} round {}/{rounds}: {name:<12} {sample}", round + 1);
                     clean &= sample.wrong == 0;
                     samples[wire].push(sample);
                 }
@@ -110,26 +91,10 @@ fn size(workload: Workload) -> usize {
     }
 }
 
-impl Options {
-    fn command(&self) -> String {
-        let (rounds, seconds) = (self.rounds, self.seconds);
-        let mut command = format!("cargo xtask bench wire --rounds {rounds} --seconds {seconds}");
-        command += &names("--only", &self.only);
-        command += &names("--io", &self.io);
-        if let Some(rate) = self.rate {
-            command += &format!(" --rate {rate}");
-        }
-        command
-    }
-}
-
 #[derive(Serialize)]
 struct Report {
-    command: String,
     #[serde(flatten)]
-    machine: Machine,
-    rounds: u32,
-    seconds: u32,
+    taken: Taken,
     rows: Vec<Row>,
 }
 
@@ -172,48 +137,49 @@ impl Row {
             notes: notes(wire, samples),
         }
     }
+
+    fn cells(&self) -> [String; 9] {
+        [
+            self.workload.clone(),
+            self.io.clone(),
+            self.wire.to_owned(),
+            self.size_bytes.to_string(),
+            self.delivered_per_s.to_string(),
+            format!("{:.0} %", self.relay_busy * 100.0),
+            self.relay_ns.to_string(),
+            self.ratio.times(),
+            self.lost.to_string(),
+        ]
+    }
 }
+
+const COLUMNS: [&str; 9] = [
+    "workload",
+    "io",
+    "wire",
+    "bytes",
+    "deliveries/s",
+    "relay busy",
+    "relay ns",
+    "over v0",
+    "lost",
+];
 
 impl Published for Report {
     const NAME: &'static str = "wire";
 
     fn markdown(&self) -> String {
-        let mut text = String::from(
-            "| workload | io | wire | bytes | deliveries/s | relay busy | relay ns | over v0 | lost |\n\
-             |---|---|---|---|---|---|---|---|---|\n",
-        );
-        for row in &self.rows {
-            text += &format!(
-                "| {} | {} | {} | {} | {} | {:.0} % | {} | **{:.2}** [{:.2}, {:.2}] | {} |\n",
-                row.workload,
-                row.io,
-                row.wire,
-                row.size_bytes,
-                row.delivered_per_s,
-                row.relay_busy * 100.0,
-                row.relay_ns,
-                row.ratio.median,
-                row.ratio.min,
-                row.ratio.max,
-                row.lost,
-            );
-        }
+        let mut text = table::markdown(COLUMNS, self.rows.iter().map(Row::cells));
         for row in self.rows.iter().filter(|row| !row.notes.is_empty()) {
             text += &format!("\n{}, {}: {}.\n", row.workload, row.io, row.notes.join("; "));
         }
-        text + &self.machine.caption(
-            &self.command,
-            &format!(
-                "Cpu-nanoseconds per delivered datagram, median [least, greatest] of {} rounds of {} s",
-                self.rounds, self.seconds
-            ),
-        )
+        text + &self.taken.caption("Cpu-nanoseconds per delivered datagram")
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.machine)?;
+        writeln!(f, "{}", self.taken.machine)?;
         for row in &self.rows {
             writeln!(
                 f,
@@ -248,13 +214,8 @@ mod tests {
         let row = Row::new(Workload::Video, Io::Uring, "v1 AES-GCM", &v1, &v0);
         assert!((row.ratio.median - 1.1).abs() < 1e-9);
         assert_eq!((row.size_bytes, row.delivered_per_s), (1_232, 9));
-        let report = Report {
-            command: "cargo xtask bench wire".into(),
-            machine: Machine::read(),
-            rounds: 3,
-            seconds: 1,
-            rows: vec![row],
-        };
+        let report =
+            Report { taken: Taken::now("cargo xtask bench wire".into(), 3, 1), rows: vec![row] };
         let text = report.markdown();
         assert!(
             text.contains("**1.10** [1.10, 1.10]") && text.contains("`cargo xtask bench wire`")

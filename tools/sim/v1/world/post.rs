@@ -1,14 +1,11 @@
 //! Datagrams on their way: to the relay's machine and to participants, with whoever listens in between.
 
+use elara_core::ClientAddr;
 use elara_core::random::Random;
-use elara_core::time::{Instant, Span};
-use elara_core::{ClientAddr, SessionId};
-use elara_shards::steer;
 
-use super::{CAPTURED, Event, Parcel, Who, World};
-use crate::faults::Fault;
-use crate::frames as noise;
+use super::{CAPTURED, Event, Who, World};
 use crate::network::Passage;
+use crate::weather;
 
 impl World<'_> {
     /// Whatever insiders and strangers send.
@@ -21,7 +18,7 @@ impl World<'_> {
     pub(super) fn carry(&mut self, from: ClientAddr, bytes: &[u8], passages: [Option<Passage>; 2]) {
         self.capture(bytes);
         for passage in passages.into_iter().flatten() {
-            let parcel = self.pack(Some(from), bytes, passage.flipped);
+            let parcel = self.parcels.pack(Some(from), bytes, passage.flipped, &mut self.random);
             self.at(passage.at, Event::Arrive { parcel });
         }
     }
@@ -39,39 +36,15 @@ impl World<'_> {
         kept.push_back(bytes.to_vec());
     }
 
-    pub(super) fn pack(&mut self, from: Option<ClientAddr>, bytes: &[u8], flipped: bool) -> usize {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.parcels.push(Parcel::default());
-            self.parcels.len() - 1
-        });
-        let parcel = &mut self.parcels[index];
-        parcel.from = from;
-        parcel.bytes.clear();
-        parcel.bytes.extend_from_slice(bytes);
-        if flipped {
-            noise::flip(&mut parcel.bytes, &mut self.random);
-        }
-        index
-    }
-
-    /// A datagram reaches the relay's machine, and the kernel chooses a shard.
+    /// A datagram reaches the relay's machine.
     pub(super) fn arrive(&mut self, parcel: usize) {
-        self.free.push(parcel);
-        let Parcel { from: Some(from), bytes } = &self.parcels[parcel] else { return };
-        let own = shard_for(bytes, from, self.lanes.len());
-        let same = |(source, len, at, _): &(ClientAddr, usize, Instant, usize)| {
-            (*source, *len, *at) == (*from, bytes.len(), self.now)
-        };
-        let lane = self.steered.filter(same).map_or(own, |(.., lane)| lane);
-        self.faults.add(Fault::Misdirected, u64::from(lane != own));
-        self.steered = Some((*from, bytes.len(), self.now, lane));
-        if !self.lanes[lane].memory().deliver(from, bytes) {
-            self.faults.count(Fault::Overflowed);
-            return;
+        let shards = self.lanes.len();
+        let steered = self.parcels.steer(parcel, self.now, shards, &mut self.faults);
+        let Some((lane, from, bytes)) = steered else { return };
+        if self.lanes[lane].host.takes(from, bytes, &mut self.faults) {
+            let span = weather::latency(self.stormy, &mut self.random);
+            self.wake_in(lane, span);
         }
-        let latency = if self.stormy { 3_000 } else { 100 };
-        let span = Span::from_micros(self.random.below(latency));
-        self.wake_in(lane, span);
     }
 
     /// Sends a datagram on its way to whoever is at an address.
@@ -89,19 +62,8 @@ impl World<'_> {
         };
         let passages = down.pass(self.now, &mut self.random, &mut self.faults);
         for passage in passages.into_iter().flatten() {
-            let parcel = self.pack(None, bytes, passage.flipped);
+            let parcel = self.parcels.pack(None, bytes, passage.flipped, &mut self.random);
             self.at(passage.at, Event::Hand { parcel, to: who });
         }
-    }
-}
-
-/// The kernel's choice: by session for frames, by flow for everything else (see `elara_shards::steer`).
-fn shard_for(datagram: &[u8], from: &ClientAddr, shards: usize) -> usize {
-    let cookie = [0x21, 0x12, 0xA4, 0x42];
-    match datagram.get(4..12).and_then(|id| id.try_into().ok()) {
-        Some(id) if datagram[0] < 0x40 && datagram[4..8] != cookie => {
-            steer::shard_of(SessionId::from_bytes(id), shards)
-        }
-        _ => usize::from(from.port()) % shards,
     }
 }
