@@ -200,6 +200,9 @@ pub const COOKIE_VALID_S: u32 = 30;
 pub const HALF_OPEN: Span = Span::from_secs(5);
 /// How long the connection before the active one still receives.
 pub const OLD_CONNECTION: Span = Span::from_secs(3);
+/// How long data goes by the connection before the active one while that works: until the relay has told
+/// everyone of the active one, who could not open its frames.
+pub const DATA_FOLLOWS: Span = Span::from_millis(500);
 /// How long a client repeats the same HELLO before it makes a new one.
 pub const HELLO_FRESH: Span = Span::from_secs(4);
 /// The first pause between two HELLOs; it doubles.
@@ -428,6 +431,8 @@ const _: () = assert!(19 + 8 + 14 * WISHES_MAX + 7 + 5 * OWN_STREAMS_MAX + 44 <=
 // A ping alone shows a new address: header, message, tag.
 const _: () = assert!(HEADER_LEN + 19 + TAG_LEN >= PATH_DATAGRAM_MIN);
 const _: () = assert!(PACE_BURST.as_nanos() < V1_BURST.as_nanos());
+// What is sealed last by the connection before has as long to arrive, and to be repaired, as it was used.
+const _: () = assert!(DATA_FOLLOWS.as_nanos() * 2 < OLD_CONNECTION.as_nanos());
 const _: () = assert!(GET_AGAIN.as_nanos() > GET_EVERY.as_nanos());
 // The largest media frame, in frames of 640 bytes, fits an empty outbox and its share of events.
 const _: () = assert!(OUTBOX_MAX * (640 - V1_OVERHEAD - 16) >= MEDIA_CONTENT_MAX);

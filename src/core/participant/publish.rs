@@ -68,8 +68,8 @@ impl Frames<'_> {
         let mut frame = FrameMut::begin(out, &header, tlvs, key, frame_len)?;
         opened.fill(frame.end_to_end().text).map_err(|_| SendError::TooLarge)?;
         let seq = link.sending.data(&self.line.sealer, frame.finish())?;
-        let core = (self.head.class == Class::Core).then_some((link.conn, seq));
-        Ok(Sealed { len: frame_len, core })
+        let core = (self.head.class == Class::Core).then_some(seq);
+        Ok(Sealed { len: frame_len, conn: link.conn, core })
     }
 
     fn shape(&self, tlvs: &Tlvs<'_>) -> Result<Shape, SendError> {

@@ -107,6 +107,7 @@ impl Participant {
             line.mine.change(now);
         }
         self.lines.welcome(line);
+        self.drop_unsendable();
         self.waiting = None;
     }
 

@@ -68,6 +68,8 @@ pub struct Counters {
     pub gaps: u64,
     /// Media frames given up because pieces of them are missing.
     pub incomplete: u64,
+    /// Published datagrams that waited to be sent for longer than their connection lasted.
+    pub outbox_dropped: u64,
     /// Media events the application did not fetch in time.
     pub events_lost: u64,
     /// Frames that waited for their author and were dropped.

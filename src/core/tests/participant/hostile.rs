@@ -3,7 +3,10 @@
 use elara_core::participant::{Event, Refused};
 use elara_core::random::{Random, Seeded};
 use elara_core::time::Instant;
+use elara_core::wire::v1::Control;
 use elara_core::wire::v1::bundle::BundleHead;
+use elara_core::wire::v1::control::{Alert, Pong, alert};
+use zerocopy::little_endian::{U16, U32, U64};
 
 use crate::world::{SESSION, World, media};
 
@@ -121,6 +124,48 @@ fn a_bundle_is_its_frames_and_a_bad_one_spoils_no_other() {
         .collect();
     assert_eq!(heard, [0, 2, 3]);
     assert!(b.participant.handle_datagram(&bundle[..bundle.len() - 1], now).is_err());
+}
+
+#[test]
+fn who_is_asked_for_new_keys_while_it_leaves_only_leaves() {
+    let mut world = World::new(14, 1);
+    world.join();
+    let (now, node) = (world.now(), world.node(0));
+    let rekey = Alert { code: U16::new(alert::REKEY), arg: U32::ZERO };
+    world.relay.say(node, &[Control::Alert(&rekey)]);
+    world.relay.say(node, &[Control::Alert(&rekey)]);
+    // Both are under way when it leaves.
+    world.step();
+    let sent = world.people[0].sent.len();
+    world.people[0].participant.leave(0, now);
+    world.run(1_000);
+    assert!(world.people[0].participant.is_over());
+    assert_eq!(world.people[0].sent.len(), sent + 3, "three goodbyes, no HELLO");
+}
+
+#[test]
+fn a_pong_to_no_ping_of_ours_proves_nothing() {
+    let mut world = World::new(15, 1);
+    world.join();
+    let node = world.node(0);
+    world.relay.deaf_to_pings = true;
+    // Its number may be guessed, its time not; the number may be another connection's.
+    for round in 0..1_000_u32 {
+        for id in [round / 100, (round / 100) | 1 << 24] {
+            let pong = Pong {
+                id: U32::new(id),
+                t_client_us: U64::new(7),
+                t_relay_rx_us: U64::ZERO,
+                t_relay_tx_us: U64::ZERO,
+                missing: U32::ZERO,
+            };
+            world.relay.say(node, &[Control::Pong(&pong)]);
+        }
+        world.run(5);
+    }
+    let degraded = |event: &Event| matches!(event, Event::Degraded);
+    assert_eq!(world.people[0].count(degraded), 1);
+    assert_eq!(world.people[0].count(|event| matches!(event, Event::Recovered)), 0);
 }
 
 #[test]

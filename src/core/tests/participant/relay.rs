@@ -41,6 +41,7 @@ pub(crate) struct Relay {
     pub(crate) busy_ms: Option<u32>,
     resets: BTreeMap<NodeId, Instant>,
     out: Vec<(Address, Vec<u8>)>,
+    pub(crate) deaf_to_pings: bool,
     /// Roster lines gather until [`Relay::tell_held`].
     pub(crate) hold_deltas: bool,
     held: Vec<RosterEntry>,
@@ -95,6 +96,7 @@ impl Relay {
             busy_ms: None,
             resets: BTreeMap::new(),
             out: Vec::new(),
+            deaf_to_pings: false,
             hold_deltas: false,
             held: Vec::new(),
         }
@@ -162,20 +164,29 @@ impl Relay {
         }
         let text = text.to_vec();
         for message in Controls::parse(&text).flatten() {
-            self.message(from, node, &message, now);
+            self.message(from, node, arrival.conn, &message, now);
         }
     }
 
-    fn message(&mut self, from: Address, node: NodeId, message: &Control<'_>, now: Instant) {
+    fn message(
+        &mut self,
+        from: Address,
+        node: NodeId,
+        conn: u8,
+        message: &Control<'_>,
+        now: Instant,
+    ) {
         let Some(seat) = self.seats.get_mut(&node) else { return };
         match message {
+            Control::Ping(_) if self.deaf_to_pings => {}
             Control::Ping(ping) => {
                 seat.pings += 1;
                 let us = U64::new(now.as_nanos() / 1_000);
                 let next_core = ping.next_core.get();
-                let missing = seat.entry.active().map_or(0, |active| {
-                    active.link.receiving.missing(Class::Core as u8, next_core)
-                });
+                let missing = seat
+                    .entry
+                    .connection(conn)
+                    .map_or(0, |by| by.link.receiving.missing(Class::Core as u8, next_core));
                 let pong = Pong {
                     id: ping.id,
                     t_client_us: ping.t_client_us,
