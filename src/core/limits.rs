@@ -249,6 +249,8 @@ pub const DEPARTED_MAX: usize = 64;
 pub const DEPARTED_FOR: Span = Span::from_secs(3);
 /// Frames kept for authors whom the roster does not name yet. Full: the newcomer is dropped.
 pub const UNKNOWN_FRAMES_MAX: usize = 64;
+/// The same of one author, so that one who is loud leaves room for others.
+pub const UNKNOWN_FRAMES_PER_NODE: usize = 32;
 /// How long a frame waits for the roster to name its author; then it is dropped.
 pub const UNKNOWN_FRAMES_FOR: Span = Span::from_millis(500);
 /// Keys of others kept: five for each connection heard. Full: the longest unused goes.
@@ -293,7 +295,8 @@ pub const WAITING_EVERY: Span = Span::from_secs(5);
 pub const LEAVE_COPIES: u8 = 3;
 /// Readings of the relay's clock kept, to take the best of.
 pub const CLOCK_SAMPLES: usize = 16;
-/// How long a client certifies its static key, in seconds: a week. Renewed with every connection.
+/// How long a client certifies its static key, in seconds: a week. Renewed with every connection,
+/// and while none can be had.
 pub const CERTIFICATE_LIFE_S: u32 = 7 * 86_400;
 /// How long one of a relay's addresses is asked before the next one, until one answers.
 pub const TARGET_TURN: Span = Span::from_millis(1_500);

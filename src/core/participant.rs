@@ -97,6 +97,8 @@ pub struct Participant {
     directory: Directory,
     openers: Openers,
     unknown: Unknown,
+    /// The datagram being handled has been counted as received.
+    received: bool,
     assembly: Assembly,
     events: Events,
     counters: Counters,
@@ -156,6 +158,7 @@ impl Participant {
             directory: Directory::default(),
             openers: Openers::new(OPENERS_MAX),
             unknown: Unknown::default(),
+            received: false,
             assembly: Assembly::default(),
             events: Events::default(),
             counters: Counters::default(),

@@ -26,7 +26,9 @@ impl Participant {
         let line = self.lines.receiving(parity, now).ok_or(Refused::NoConnection)?;
         let mut scratch = Scratch::new();
         let (_, text) = line.link.receiving.control(frame, &mut scratch).map_err(Refused::Hop)?;
-        if !line.proven {
+        let proven = line.proven;
+        self.count_datagram();
+        if !proven {
             self.prove(parity, now);
         }
         for message in Controls::parse(text) {

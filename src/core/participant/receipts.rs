@@ -14,7 +14,7 @@ use crate::wire::v1::control::{Mark, Report};
 pub(super) struct Receipts {
     counting: bool,
     datagrams: u64,
-    /// The wrapping sum of the last eight bytes of every Core frame.
+    /// The wrapping sum of the last eight bytes of every Core frame that has opened.
     digest: u64,
     /// By how much the relay's digest differs from ours, as of its last MARK.
     difference: u64,

@@ -253,14 +253,15 @@ impl Core {
             Event::Media(media) => self.deliver(MediaFrame::new(media)),
             Event::Joined { first, .. } => {
                 *stage = Stage::Joined;
-                let certificate = self.papers.certificate();
-                self.participant.renew(self.papers.token, certificate);
+                self.renew();
                 if !first {
                     self.notify(ClientNotice::Reconnected);
                 }
             }
             Event::Waiting { since } => {
                 self.asks.resolve = true;
+                // Who waits for longer than a certificate lasts must still be able to come back.
+                self.renew();
                 let since = Duration::from_nanos(since.as_nanos());
                 self.notify(ClientNotice::Waiting { since });
             }
@@ -300,6 +301,12 @@ impl Core {
             // State is read by what is built on streams, not by streams.
             Event::Opened(_) => {}
         }
+    }
+
+    /// What the next new HELLO shows.
+    fn renew(&mut self) {
+        let certificate = self.papers.certificate();
+        self.participant.renew(self.papers.token, certificate);
     }
 
     fn deliver(&self, frame: MediaFrame) {

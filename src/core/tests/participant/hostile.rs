@@ -1,8 +1,9 @@
 //! What strangers, the network and other members may send: nothing panics, nothing moves.
 
-use elara_core::participant::{Event, Refused};
+use elara_core::participant::{Event, Head, MediaHead, Refused};
 use elara_core::random::{Random, Seeded};
 use elara_core::time::Instant;
+use elara_core::wire::Class;
 use elara_core::wire::v1::Control;
 use elara_core::wire::v1::bundle::BundleHead;
 use elara_core::wire::v1::control::{Alert, Pong, alert};
@@ -97,6 +98,50 @@ fn frames_of_unknown_authors_wait_bounded_and_go() {
     world.run(600);
     assert!(refused(&world) >= 199);
     assert!(world.people[1].participant.is_joined());
+}
+
+#[test]
+fn one_loud_stranger_leaves_room_for_others() {
+    let mut world = World::new(16, 2);
+    world.join();
+    let mut out = [0; 1_232];
+    let now = world.now();
+    for frame in 0..100_u8 {
+        let len = world.people[0].participant.seal_frame(&media(0), &[frame], &mut out).unwrap();
+        out[12] ^= 0xFF;
+        let taken = world.people[1].participant.handle_datagram(&out[..len], now);
+        assert_eq!(taken.is_ok(), frame < 32, "{frame}");
+    }
+}
+
+#[test]
+fn what_strangers_send_is_not_taken_for_what_the_relay_has_sent() {
+    let mut world = World::new(17, 2);
+    world.mark_every_ms = Some(200);
+    world.join();
+    world.run(2_000);
+    let head = Head { class: Class::Core, profile: 0, time_hint: 0 };
+    let text = MediaHead { head, ..media(1) };
+    world.people[0].participant.send_media(&text, b"x").unwrap();
+    world.run(1);
+    let genuine = world.people[0].sent.last().unwrap().clone();
+    world.run(500);
+    // The relay's ten frames are lost, and someone sends as many that look like them.
+    world.censor = Some(|bytes: &[u8]| bytes[20] == 0);
+    for frame in 0..10_u32 {
+        world.people[0].participant.send_media(&text, b"x").unwrap();
+        let now = world.now();
+        let mut forged = genuine.clone();
+        *forged.last_mut().unwrap() ^= 1 + frame as u8;
+        assert!(world.people[1].participant.handle_datagram(&forged, now).is_err());
+        assert!(world.people[1].participant.handle_datagram(&genuine, now).is_err());
+        world.run(5);
+    }
+    world.run(2_000);
+    let seat = &world.relay.seats[&world.node(1)];
+    let report = seat.reports.last().unwrap();
+    assert_eq!(seat.sent_at_mark(report.n.get()) - report.received.get(), 10);
+    assert_eq!(world.people[1].participant.counters().digest_mismatches, 1, "told once");
 }
 
 #[test]

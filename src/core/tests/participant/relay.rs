@@ -63,6 +63,7 @@ pub(crate) struct Seat {
     bytes: u64,
     digest: u64,
     marks: u32,
+    marked: Vec<u64>,
     pub(crate) reports: Vec<Report>,
     pub(crate) path_responses: Vec<(Address, [u8; 8])>,
     pub(crate) gets: Vec<u8>,
@@ -277,6 +278,7 @@ impl Relay {
         (seat.conn, seat.inst, seat.address) = (active.link.conn, active.link.inst, from);
         (seat.subscribe, seat.mine, seat.wishes) = Default::default();
         (seat.sent, seat.bytes, seat.digest, seat.marks) = (0, 0, 0, 0);
+        seat.marked.clear();
         seat.connections += 1;
         let entry = self.seats[&node].line(node, roster_phase::ACTIVE);
         self.tell_line(entry);
@@ -343,6 +345,7 @@ impl Relay {
         for node in self.seats.keys().copied().collect::<Vec<_>>() {
             let seat = self.seats.get_mut(&node).unwrap();
             seat.marks += 1;
+            seat.marked.push(seat.sent + 1);
             let mark = Mark {
                 n: U32::new(seat.marks),
                 sent: U64::new(seat.sent + 1),
@@ -418,6 +421,7 @@ impl Seat {
             bytes: 0,
             digest: 0,
             marks: 0,
+            marked: Vec::new(),
             reports: Vec::new(),
             path_responses: Vec::new(),
             gets: Vec::new(),
@@ -426,6 +430,11 @@ impl Seat {
             connections: 0,
             left: false,
         }
+    }
+
+    /// What its MARK `n` said was sent.
+    pub(crate) fn sent_at_mark(&self, n: u32) -> u64 {
+        self.marked[n as usize - 1]
     }
 
     fn count(&mut self, bytes: usize) {
