@@ -283,7 +283,8 @@ pub const CORE_CHECK: Span = Span::from_millis(200);
 pub const PACE_BURST: Span = Span::from_millis(10);
 /// How long a goodbye waits for what is queued.
 pub const LEAVE_DRAIN: Span = Span::from_millis(500);
-/// Streams and layers a participant counts datagrams of. Full: another is refused.
+/// Streams and layers a participant counts datagrams of. Full: the one unused for longest is forgotten
+/// that is not published; where all are, another is refused.
 pub const PUBLISHED_MAX: usize = 256;
 /// Kicks and key frame requests that wait to be sent. Full: refused.
 pub const ERRANDS_MAX: usize = 16;

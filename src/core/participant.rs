@@ -126,6 +126,12 @@ struct Wishes {
     own: Option<Vec<OwnStream>>,
 }
 
+impl Wishes {
+    fn publishes(&self, stream: u16) -> bool {
+        self.own.iter().flatten().any(|own| own.stream.get() == stream)
+    }
+}
+
 /// Something said once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Errand {

@@ -197,9 +197,10 @@ impl Client {
             phase: phase::ACTIVE,
         });
         core.state_streams();
+        let first_frame = core.first_frame;
         drop(core);
         self.shared.wake();
-        Ok(Publisher::new(self.shared.clone(), stream, kind, (class, profile)))
+        Ok(Publisher::new(self.shared.clone(), stream, kind, (class, profile), first_frame))
     }
 
     /// Hears what `selector` selects, from this moment on.

@@ -31,7 +31,19 @@ pub(super) struct Outbox {
     kept: VecDeque<Datagram>,
     spare: Vec<Vec<u8>>,
     /// The next index of each stream and layer.
-    indexes: Vec<((u16, u8), u32)>,
+    indexes: Vec<Index>,
+    /// Above every index of a stream and layer that was forgotten: where others begin, so that none is
+    /// used twice.
+    floor: u32,
+    /// Counts uses: the clock by which indexes age.
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Index {
+    inlet: (u16, u8),
+    next: u32,
+    used: u64,
 }
 
 #[derive(Debug)]
@@ -117,18 +129,36 @@ impl Outbox {
         Ok(())
     }
 
-    /// The index that the next datagram of this stream and layer has.
-    pub(super) fn index(&mut self, stream: u16, layer: u8) -> Result<&mut u32, SendError> {
-        let at = self.indexes.iter().position(|(inlet, _)| *inlet == (stream, layer));
-        let at = match at {
+    /// The index that the next datagram of this stream and layer has. Where there are too many, the one
+    /// unused for longest makes room, of streams that are not `published`.
+    pub(super) fn index(
+        &mut self,
+        inlet: (u16, u8),
+        published: impl Fn(u16) -> bool,
+    ) -> Result<&mut u32, SendError> {
+        let at = match self.indexes.iter().position(|index| index.inlet == inlet) {
             Some(at) => at,
-            None if self.indexes.len() >= PUBLISHED_MAX => return Err(SendError::TooManyStreams),
             None => {
-                self.indexes.push(((stream, layer), 0));
+                if self.indexes.len() >= PUBLISHED_MAX {
+                    self.forget_index(published)?;
+                }
+                self.indexes.push(Index { inlet, next: self.floor, used: 0 });
                 self.indexes.len() - 1
             }
         };
-        Ok(&mut self.indexes[at].1)
+        self.clock += 1;
+        self.indexes[at].used = self.clock;
+        Ok(&mut self.indexes[at].next)
+    }
+
+    #[cold]
+    fn forget_index(&mut self, published: impl Fn(u16) -> bool) -> Result<(), SendError> {
+        let indexes = self.indexes.iter().enumerate();
+        let free = indexes.filter(|(_, index)| !published(index.inlet.0));
+        let longest = free.min_by_key(|(_, index)| index.used).map(|(at, _)| at);
+        let forgotten = self.indexes.swap_remove(longest.ok_or(SendError::TooManyStreams)?);
+        self.floor = self.floor.max(forgotten.next);
+        Ok(())
     }
 }
 
@@ -179,6 +209,20 @@ mod tests {
         assert!(!outbox.missing(6, 0), "nobody would take it");
         assert_eq!(outbox.retain(|_| false), 2);
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_ended_makes_room_for_another_and_no_index_comes_twice() {
+        let mut outbox = Outbox::default();
+        for stream in 0..PUBLISHED_MAX as u16 {
+            *outbox.index((stream, 0), |_| true).unwrap() += u32::from(stream) + 1;
+        }
+        let refused = outbox.index((999, 0), |_| true).err();
+        assert_eq!(refused, Some(SendError::TooManyStreams));
+        assert_eq!(outbox.index((0, 0), |_| true), Ok(&mut 1));
+        assert_eq!(outbox.index((999, 0), |stream| stream < 9), Ok(&mut 10), "the ninth has gone");
+        assert_eq!(outbox.index((1, 0), |_| true), Ok(&mut 2));
+        assert_eq!(outbox.index((9, 0), |stream| stream < 99), Ok(&mut 100));
     }
 
     #[test]

@@ -37,14 +37,31 @@ impl Participant {
             return None;
         }
         self.advance(now);
-        let len = self.write_next(now, calendar, random, out)?;
-        if let Some(line) = self.lines.sending() {
-            self.pace.spend(len, &line.terms, now);
+        let control = self.write_control(now, calendar, random, out);
+        let published = if control.is_none() { self.write_published(now, out) } else { None };
+        let written = control.or(published).or_else(|| self.write_leave(now, out));
+        if let (Some(len), Some(line)) = (written, self.lines.sending()) {
+            if published.is_some() {
+                self.pace.spend(len, &line.terms, now);
+            } else {
+                self.pace.spend_control(len, &line.terms, now);
+            }
+        }
+        written
+    }
+
+    fn write_published(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        if self.pace.ready() > now {
+            return None;
+        }
+        let (len, core) = self.outbox.pop(out)?;
+        if let Some(line) = core.and_then(|conn| self.lines.of_mut(conn)) {
+            line.pings.core_sent(now);
         }
         Some(len)
     }
 
-    fn write_next(
+    fn write_control(
         &mut self,
         now: Instant,
         calendar: UnixMillis,
@@ -61,18 +78,7 @@ impl Participant {
         if let Some(len) = self.write_fresh(now, out) {
             return Some(len);
         }
-        if let Some(len) = self.write_active(now, out).or_else(|| self.write_ending(now, out)) {
-            return Some(len);
-        }
-        if self.pace.ready() <= now
-            && let Some((len, core)) = self.outbox.pop(out)
-        {
-            if let Some(line) = core.and_then(|conn| self.lines.of_mut(conn)) {
-                line.pings.core_sent(now);
-            }
-            return Some(len);
-        }
-        self.write_leave(now, out)
+        self.write_active(now, out).or_else(|| self.write_ending(now, out))
     }
 
     /// When [`Self::poll_transmit`] has something or changes something, once it has returned `None`.

@@ -50,6 +50,9 @@ pub(super) struct Core {
     subscribers: Vec<Subscriber>,
     subscribers_so_far: u64,
     pub(super) own: Vec<OwnStream>,
+    /// Where another publisher's frames begin: above those of every stream that has ended, because it
+    /// may have that one's number.
+    pub(super) first_frame: u32,
     hold_ms: u8,
     samples: VecDeque<ClockSample>,
     members: BTreeSet<NodeId>,
@@ -143,8 +146,10 @@ impl Shared {
         self.wake();
     }
 
-    pub(super) fn unpublish(&self, stream: u16) {
+    /// A stream has ended, whose next frame would have had the number `next_frame`.
+    pub(super) fn unpublish(&self, stream: u16, next_frame: u32) {
         let mut core = self.lock();
+        core.first_frame = core.first_frame.max(next_frame);
         core.own.retain(|own| own.stream.get() != stream);
         core.state_streams();
         drop(core);
@@ -167,6 +172,7 @@ impl Core {
             subscribers: Vec::new(),
             subscribers_so_far: 0,
             own: Vec::new(),
+            first_frame: 0,
             hold_ms,
             samples: VecDeque::new(),
             members: BTreeSet::new(),

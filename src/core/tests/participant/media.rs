@@ -70,10 +70,14 @@ fn what_does_not_fit_is_refused_where_it_is_sent() {
     world.run(1);
     world.say(0, 9, b"there is room again");
     let participant = &mut world.people[0].participant;
-    for stream in 0..400 {
-        let sent = participant.send_media(&MediaHead { stream, ..media(0) }, b"");
-        assert_eq!(sent.is_ok(), stream < 256, "{stream}");
+    for stream in 2..400 {
+        participant.send_media(&MediaHead { stream, ..media(0) }, b"").unwrap();
     }
+    for layer in 0..=255 {
+        participant.send_media(&MediaHead { layer, ..media(0) }, b"").unwrap();
+    }
+    let another = participant.send_media(&MediaHead { stream: 2, ..media(0) }, b"");
+    assert_eq!(another, Err(SendError::TooManyStreams), "those of the published one are kept");
 }
 
 #[test]
