@@ -267,6 +267,8 @@ pub const ASSEMBLY_STREAMS_MAX: usize = 256;
 pub const MEDIA_EVENTS_MAX: usize = 1_024;
 /// Bytes of media events that wait. Full: the oldest is dropped and counted.
 pub const MEDIA_EVENTS_BYTES_MAX: usize = 8 << 20;
+/// Bytes of frames that wait in one subscription of a client. Full: the oldest goes and is counted.
+pub const SUBSCRIPTION_BYTES_MAX: usize = 8 << 20;
 /// Other events that wait. Full: the oldest that only informs is dropped and counted.
 pub const NEWS_MAX: usize = 64;
 /// Sealed datagrams that wait to be sent. Full: what is published is refused.
@@ -301,6 +303,9 @@ pub const CLOCK_SAMPLES: usize = 16;
 pub const CERTIFICATE_LIFE_S: u32 = 7 * 86_400;
 /// How long one of a relay's addresses is asked before the next one, until one answers.
 pub const TARGET_TURN: Span = Span::from_millis(1_500);
+/// Sockets a client has left and still hears. Full: the newest of them goes, because the relay is most
+/// likely to send to the oldest.
+pub const OLD_SOCKETS_MAX: usize = 4;
 /// Between two sockets of a client, when the kernel refuses.
 pub const REBIND_EVERY: Span = Span::from_secs(1);
 /// What a client's socket asks for as its receive buffer, in bytes; the kernel may grant less.
@@ -441,6 +446,7 @@ const _: () = assert!(GET_AGAIN.as_nanos() > GET_EVERY.as_nanos());
 // The largest media frame, in frames of 640 bytes, fits an empty outbox and its share of events.
 const _: () = assert!(OUTBOX_MAX * (640 - V1_OVERHEAD - 16) >= MEDIA_CONTENT_MAX);
 const _: () = assert!(MEDIA_CONTENT_MAX <= MEDIA_EVENTS_BYTES_MAX);
+const _: () = assert!(MEDIA_CONTENT_MAX <= SUBSCRIPTION_BYTES_MAX);
 const _: () = assert!(2 * MEDIA_CONTENT_MAX <= ASSEMBLY_BYTES_MAX);
 const _: () = assert!(PEERS_PER_SESSION_DEFAULT <= PEERS_PER_SESSION_MAX);
 const _: () = assert!(PEERS_PER_SESSION_MAX <= V0_PARTICIPANTS_MAX);

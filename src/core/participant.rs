@@ -256,6 +256,14 @@ impl Participant {
         }
     }
 
+    /// Says goodbye at the next [`Self::poll_transmit`], whatever is queued: it is dropped.
+    pub fn leave_at_once(&mut self, reason: u8, now: Instant) {
+        self.leave(reason, now);
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            self.outbox.clear();
+        }
+    }
+
     /// The local address has changed, or may have: the relay hears from the new one at once, so
     /// that it can prove it.
     pub fn address_changed(&mut self, now: Instant) {

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::notices::ClientNotice;
 use super::options::Selector;
-use super::socket::Socket;
+use super::socket::{Socket, Train};
 use super::subscribe::{MediaFrame, Queue};
 
 /// One client.
@@ -353,6 +353,29 @@ impl Core {
     pub(super) fn leave(&mut self) {
         let now = self.now();
         self.participant.leave(reason::DONE, now);
+    }
+
+    /// Sends what may leave at this moment, as far as the kernel takes it.
+    pub(super) fn send_at_once(&mut self) {
+        let Some(socket) = self.socket.clone() else { return };
+        let (now, today) = (self.now(), calendar());
+        let Self { participant, random, .. } = self;
+        let mut poll = |out: &mut [u8]| participant.poll_transmit(now, today, random, out);
+        let mut train = Train::new();
+        while train.load(socket.segments_max(), &mut poll) {
+            if socket.try_send(&train).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Says goodbye before this returns: what may not leave at this moment does not.
+    pub(super) fn say_goodbye(&mut self) {
+        self.leave();
+        self.send_at_once();
+        let now = self.now();
+        self.participant.leave_at_once(reason::DONE, now);
+        self.send_at_once();
     }
 
     fn close(&mut self) {

@@ -278,6 +278,22 @@ fn a_goodbye_is_said_thrice_and_then_nothing() {
 }
 
 #[test]
+fn a_goodbye_at_once_waits_for_nothing() {
+    let mut world = World::new(23, 2);
+    world.relay.terms.max_pps = 20;
+    world.join();
+    (0..100).for_each(|frame| world.say(0, frame, b"x"));
+    let (now, sent) = (world.now(), world.people[0].sent.len());
+    world.people[0].participant.leave(reason::DONE, now);
+    world.run(1);
+    world.people[0].participant.leave_at_once(reason::DONE, now);
+    world.run(1);
+    assert!(world.people[0].sent.len() <= sent + 3, "one frame, a ping, the goodbye");
+    world.run(10);
+    assert!(!world.relay.seats.contains_key(&world.node(0)));
+}
+
+#[test]
 fn a_relay_that_moves_is_only_told_of() {
     let mut world = World::new(11, 1);
     world.join();
