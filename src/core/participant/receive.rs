@@ -11,6 +11,7 @@ use super::line::Line;
 use super::{Participant, Phase, Refused};
 use crate::crypto::handshake::{Heard, Link, Terms};
 use crate::crypto::seal::{OpenRefused, Sealer};
+use crate::ids::NodeId;
 use crate::time::Instant;
 use crate::wire::header::{Class, Header};
 use crate::wire::v1::bundle::BUNDLE;
@@ -123,14 +124,7 @@ impl Participant {
             Some(state) => self.directory.author_of(node, state.inst, now),
             None => self.directory.author(node, conn, now),
         };
-        let Some(author) = author else {
-            self.directory.roster.want(now);
-            if !may_wait || !self.unknown.keep(node, bytes, now) {
-                return Err(Refused::UnknownAuthor);
-            }
-            self.count_datagram();
-            return Ok(());
-        };
+        let Some(author) = author else { return self.wait(node, bytes, now, may_wait) };
         let Self { openers, secret, scratch, assembly, counters, lines, received, .. } = self;
         let inlet = frame.tlvs.stream.map(|stream| (node, stream.stream.get(), stream.layer));
         let opened = if state.is_some() {
@@ -146,7 +140,14 @@ impl Participant {
                 (opened, ..) => opened,
             }
         };
-        let body = opened.map_err(Refused::Open)?;
+        let body = match opened {
+            Ok(body) => body,
+            // One who has come back begins with the same number, and other keys.
+            Err(OpenRefused::BadTag) if self.directory.may_be_back(node) => {
+                return self.wait(node, bytes, now, may_wait);
+            }
+            Err(why) => return Err(Refused::Open(why)),
+        };
         if !core::mem::replace(received, true) {
             lines.each_mut(|line| line.receipts.datagram());
         }
@@ -188,6 +189,22 @@ impl Participant {
             }),
         };
         counters.events_lost += self.events.deliver(event);
+        Ok(())
+    }
+
+    /// Keeps a frame until the roster names its author, if it may wait and there is room.
+    fn wait(
+        &mut self,
+        node: NodeId,
+        bytes: &[u8],
+        now: Instant,
+        may_wait: bool,
+    ) -> Result<(), Refused> {
+        self.directory.roster.want(now);
+        if !may_wait || !self.unknown.keep(node, bytes, now) {
+            return Err(Refused::UnknownAuthor);
+        }
+        self.count_datagram();
         Ok(())
     }
 

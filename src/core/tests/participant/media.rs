@@ -224,6 +224,28 @@ fn who_speaks_and_leaves_at_once_is_heard() {
 }
 
 #[test]
+fn who_comes_back_with_the_same_number_is_heard_from_the_first_frame() {
+    let mut world = World::new(33, 2);
+    world.join();
+    let now = world.now();
+    world.say(0, 0, b"before");
+    world.people[0].participant.leave(0, now);
+    world.run(500);
+    assert!(world.people[0].participant.is_over());
+    // As another process with the same identity would.
+    world.restart(0);
+    world.relay.hold_deltas = true;
+    let back = |world: &World| world.people[0].participant.is_joined();
+    assert!(world.run_until(1_000, back));
+    assert_eq!(world.people[0].participant.connection().unwrap().0, 0);
+    world.say(0, 1, b"after");
+    world.run(100);
+    world.relay.tell_held();
+    world.run(50);
+    assert_eq!(world.people[1].heard().last().unwrap().content, b"after");
+}
+
+#[test]
 fn core_frames_lost_around_a_change_of_keys_are_sent_again() {
     for seed in 0..8 {
         let mut world = World::new(seed, 2);
