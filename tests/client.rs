@@ -313,6 +313,57 @@ async fn dropping_a_client_leaves() {
 }
 
 #[tokio::test]
+async fn who_asked_for_a_port_roams_all_the_same() {
+    let house = House::new();
+    let relay = house.open_anywhere().await;
+    let mut alice = Talker::new(house.join(relay.addr).await);
+    let local = {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap()
+    };
+    let options = ClientOptions { local: Some(local), ..ClientOptions::default() };
+    let bob = Client::join(house.address(relay.addr), options).await.unwrap();
+    let mut bob = Talker::new(bob);
+    reach(&bob, &mut alice, "from my port").await;
+    // More often than old sockets are kept.
+    for _ in 0..6 {
+        bob.client.rebind();
+        let rebound = bob.noticed(|notice| matches!(notice, ClientNotice::Rebound { .. })).await;
+        let ClientNotice::Rebound { local: other } = rebound else { panic!("{rebound:?}") };
+        assert_eq!(other.ip(), local.ip());
+    }
+    reach(&alice, &mut bob, "do you hear?").await;
+    reach(&bob, &mut alice, "from any port").await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_whose_runtime_is_gone_has_left() {
+    let house = House::new();
+    let relay = house.open_anywhere().await;
+    let mut alice = Talker::new(house.join(relay.addr).await);
+    let address = house.address(relay.addr);
+    let joining = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let bob = runtime.block_on(Client::join(address, ClientOptions::default())).unwrap();
+        (runtime, bob)
+    };
+    let (runtime, bob) = tokio::task::spawn_blocking(joining).await.unwrap();
+    let node = bob.node_id();
+    alice.noticed(|notice| *notice == ClientNotice::MemberJoined { node }).await;
+    let leaving = move || {
+        // More than may leave at once, and nobody to send it later.
+        let pictures = bob.publish(StreamKind::Visual, PublishOptions::default()).unwrap();
+        pictures.send_key(&vec![0; 500 << 10]).unwrap();
+        drop(bob);
+        drop(runtime);
+    };
+    tokio::task::spawn_blocking(leaving).await.unwrap();
+    alice.noticed(|notice| *notice == ClientNotice::MemberLeft { node }).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_joined_says_why() {
     let house = House::new();
     let nowhere: SocketAddr = {

@@ -200,6 +200,9 @@ pub const COOKIE_VALID_S: u32 = 30;
 pub const HALF_OPEN: Span = Span::from_secs(5);
 /// How long the connection before the active one still receives.
 pub const OLD_CONNECTION: Span = Span::from_secs(3);
+/// How long data goes by the connection before the active one while that works: until the relay has told
+/// everyone of the active one, who could not open its frames.
+pub const DATA_FOLLOWS: Span = Span::from_millis(500);
 /// How long a client repeats the same HELLO before it makes a new one.
 pub const HELLO_FRESH: Span = Span::from_secs(4);
 /// The first pause between two HELLOs; it doubles.
@@ -246,6 +249,8 @@ pub const DEPARTED_MAX: usize = 64;
 pub const DEPARTED_FOR: Span = Span::from_secs(3);
 /// Frames kept for authors whom the roster does not name yet. Full: the newcomer is dropped.
 pub const UNKNOWN_FRAMES_MAX: usize = 64;
+/// The same of one author, so that one who is loud leaves room for others.
+pub const UNKNOWN_FRAMES_PER_NODE: usize = 32;
 /// How long a frame waits for the roster to name its author; then it is dropped.
 pub const UNKNOWN_FRAMES_FOR: Span = Span::from_millis(500);
 /// Keys of others kept: five for each connection heard. Full: the longest unused goes.
@@ -262,6 +267,8 @@ pub const ASSEMBLY_STREAMS_MAX: usize = 256;
 pub const MEDIA_EVENTS_MAX: usize = 1_024;
 /// Bytes of media events that wait. Full: the oldest is dropped and counted.
 pub const MEDIA_EVENTS_BYTES_MAX: usize = 8 << 20;
+/// Bytes of frames that wait in one subscription of a client. Full: the oldest goes and is counted.
+pub const SUBSCRIPTION_BYTES_MAX: usize = 8 << 20;
 /// Other events that wait. Full: the oldest that only informs is dropped and counted.
 pub const NEWS_MAX: usize = 64;
 /// Sealed datagrams that wait to be sent. Full: what is published is refused.
@@ -278,7 +285,8 @@ pub const CORE_CHECK: Span = Span::from_millis(200);
 pub const PACE_BURST: Span = Span::from_millis(10);
 /// How long a goodbye waits for what is queued.
 pub const LEAVE_DRAIN: Span = Span::from_millis(500);
-/// Streams and layers a participant counts datagrams of. Full: another is refused.
+/// Streams and layers a participant counts datagrams of. Full: the one unused for longest is forgotten
+/// that is not published; where all are, another is refused.
 pub const PUBLISHED_MAX: usize = 256;
 /// Kicks and key frame requests that wait to be sent. Full: refused.
 pub const ERRANDS_MAX: usize = 16;
@@ -290,10 +298,14 @@ pub const WAITING_EVERY: Span = Span::from_secs(5);
 pub const LEAVE_COPIES: u8 = 3;
 /// Readings of the relay's clock kept, to take the best of.
 pub const CLOCK_SAMPLES: usize = 16;
-/// How long a client certifies its static key, in seconds: a week. Renewed with every connection.
+/// How long a client certifies its static key, in seconds: a week. Renewed with every connection,
+/// and while none can be had.
 pub const CERTIFICATE_LIFE_S: u32 = 7 * 86_400;
 /// How long one of a relay's addresses is asked before the next one, until one answers.
 pub const TARGET_TURN: Span = Span::from_millis(1_500);
+/// Sockets a client has left and still hears. Full: the newest of them goes, because the relay is most
+/// likely to send to the oldest.
+pub const OLD_SOCKETS_MAX: usize = 4;
 /// Between two sockets of a client, when the kernel refuses.
 pub const REBIND_EVERY: Span = Span::from_secs(1);
 /// What a client's socket asks for as its receive buffer, in bytes; the kernel may grant less.
@@ -428,10 +440,13 @@ const _: () = assert!(19 + 8 + 14 * WISHES_MAX + 7 + 5 * OWN_STREAMS_MAX + 44 <=
 // A ping alone shows a new address: header, message, tag.
 const _: () = assert!(HEADER_LEN + 19 + TAG_LEN >= PATH_DATAGRAM_MIN);
 const _: () = assert!(PACE_BURST.as_nanos() < V1_BURST.as_nanos());
+// What is sealed last by the connection before has as long to arrive, and to be repaired, as it was used.
+const _: () = assert!(DATA_FOLLOWS.as_nanos() * 2 < OLD_CONNECTION.as_nanos());
 const _: () = assert!(GET_AGAIN.as_nanos() > GET_EVERY.as_nanos());
 // The largest media frame, in frames of 640 bytes, fits an empty outbox and its share of events.
 const _: () = assert!(OUTBOX_MAX * (640 - V1_OVERHEAD - 16) >= MEDIA_CONTENT_MAX);
 const _: () = assert!(MEDIA_CONTENT_MAX <= MEDIA_EVENTS_BYTES_MAX);
+const _: () = assert!(MEDIA_CONTENT_MAX <= SUBSCRIPTION_BYTES_MAX);
 const _: () = assert!(2 * MEDIA_CONTENT_MAX <= ASSEMBLY_BYTES_MAX);
 const _: () = assert!(PEERS_PER_SESSION_DEFAULT <= PEERS_PER_SESSION_MAX);
 const _: () = assert!(PEERS_PER_SESSION_MAX <= V0_PARTICIPANTS_MAX);

@@ -97,6 +97,8 @@ pub struct Participant {
     directory: Directory,
     openers: Openers,
     unknown: Unknown,
+    /// The datagram being handled has been counted as received.
+    received: bool,
     assembly: Assembly,
     events: Events,
     counters: Counters,
@@ -122,6 +124,12 @@ struct Wishes {
     subscribed: Option<(Vec<Wish>, u8)>,
     /// What this participant publishes.
     own: Option<Vec<OwnStream>>,
+}
+
+impl Wishes {
+    fn publishes(&self, stream: u16) -> bool {
+        self.own.iter().flatten().any(|own| own.stream.get() == stream)
+    }
 }
 
 /// Something said once.
@@ -156,6 +164,7 @@ impl Participant {
             directory: Directory::default(),
             openers: Openers::new(OPENERS_MAX),
             unknown: Unknown::default(),
+            received: false,
             assembly: Assembly::default(),
             events: Events::default(),
             counters: Counters::default(),
@@ -244,6 +253,14 @@ impl Participant {
             if self.lines.sending().is_none() {
                 self.end();
             }
+        }
+    }
+
+    /// Says goodbye at the next [`Self::poll_transmit`], whatever is queued: it is dropped.
+    pub fn leave_at_once(&mut self, reason: u8, now: Instant) {
+        self.leave(reason, now);
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            self.outbox.clear();
         }
     }
 

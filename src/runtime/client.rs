@@ -58,7 +58,6 @@ pub use self::subscribe::{MediaFrame, Subscription};
 
 use self::drive::{Driver, Targets};
 use self::shared::{Core, Papers, Shared, Stage, calendar};
-use self::socket::Train;
 use crate::keys::OsRandom;
 use crate::session::{Stream, StreamKind, StreamPhase};
 
@@ -110,6 +109,7 @@ impl Client {
         check_token(&address, identity.public()).map_err(ClientError::Token)?;
         let relay = format!("{}:{}", address.host, address.port);
         let (host, port) = (address.host.clone(), address.port);
+        let begun = std::time::Instant::now();
         let lookup = timeout(deadline, Targets::resolve(&host, port)).await;
         let unresolved = |source| ClientError::Resolve { host: host.clone(), source };
         let addrs = match lookup {
@@ -136,7 +136,8 @@ impl Client {
         tokio::spawn(Driver::new(shared, targets, socket).run());
 
         let joined = stages.wait_for(|stage| *stage != Stage::Joining);
-        let stage = timeout(deadline, joined).await;
+        let left = deadline.saturating_sub(begun.elapsed());
+        let stage = timeout(left, joined).await;
         let stage = stage.map(|stage| stage.map_or(Stage::Over, |stage| *stage));
         match stage {
             Ok(Stage::Joined) => Ok(client),
@@ -197,9 +198,10 @@ impl Client {
             phase: phase::ACTIVE,
         });
         core.state_streams();
+        let first_frame = core.first_frame;
         drop(core);
         self.shared.wake();
-        Ok(Publisher::new(self.shared.clone(), stream, kind, (class, profile)))
+        Ok(Publisher::new(self.shared.clone(), stream, kind, (class, profile), first_frame))
     }
 
     /// Hears what `selector` selects, from this moment on.
@@ -325,22 +327,13 @@ impl Client {
     }
 }
 
-/// Leaves: what is queued and one goodbye go out here, the rest by the task, if it still runs.
+/// Leaves: what may leave at this moment goes out here, the rest and the goodbye by the task. Where
+/// that ends with its runtime before, it says it then.
 impl Drop for Client {
     fn drop(&mut self) {
         let mut core = self.shared.lock();
         core.leave();
-        let Some(socket) = core.socket.clone() else { return };
-        let (now, today) = (core.now(), calendar());
-        let Core { participant, random, .. } = &mut *core;
-        let mut train = Train::new();
-        let poll = |out: &mut [u8]| participant.poll_transmit(now, today, random, out);
-        let mut poll = poll;
-        while train.load(socket.segments_max(), &mut poll) {
-            if socket.try_send(&train).is_err() {
-                break;
-            }
-        }
+        core.send_at_once();
         drop(core);
         self.shared.wake();
     }

@@ -48,6 +48,8 @@ struct Course {
 
 #[derive(Debug)]
 struct Partial {
+    /// The connection that its pieces came by: all by one, and numbers may begin anew with each.
+    inst: Inst,
     frame: u32,
     first: Option<u32>,
     last: Option<u32>,
@@ -92,7 +94,7 @@ impl Assembly {
             return Some(content.to_vec());
         }
         let cost = content.len() + ASSEMBLY_PIECE_COST;
-        let whole = course.piece(stream, content, clock);
+        let whole = course.piece(inst, stream, content, clock);
         match whole {
             Taken::Waits => {
                 self.bytes += cost;
@@ -174,11 +176,12 @@ impl Course {
         self.span = Some((first, next.max(index.saturating_add(1))));
     }
 
-    fn piece(&mut self, stream: &Stream, content: &[u8], clock: u64) -> Taken {
+    fn piece(&mut self, inst: Inst, stream: &Stream, content: &[u8], clock: u64) -> Taken {
         let (frame, index) = (stream.frame.get(), stream.index.get());
-        let at = self.partial.iter().position(|partial| partial.frame == frame);
+        let at =
+            self.partial.iter().position(|partial| (partial.inst, partial.frame) == (inst, frame));
         let at = at.unwrap_or_else(|| {
-            self.partial.push_back(Partial::new(frame, clock));
+            self.partial.push_back(Partial::new(inst, frame, clock));
             self.partial.len() - 1
         });
         let partial = &mut self.partial[at];
@@ -207,8 +210,16 @@ impl Course {
 }
 
 impl Partial {
-    const fn new(frame: u32, begun: u64) -> Self {
-        Self { frame, first: None, last: None, pieces: BTreeMap::new(), content_len: 0, begun }
+    const fn new(inst: Inst, frame: u32, begun: u64) -> Self {
+        Self {
+            inst,
+            frame,
+            first: None,
+            last: None,
+            pieces: BTreeMap::new(),
+            content_len: 0,
+            begun,
+        }
     }
 
     /// Whether every index from the first piece's to the last one's is here, and no other.
@@ -362,6 +373,19 @@ mod tests {
                 assert!(assembly.bytes <= ASSEMBLY_BYTES_MAX);
             }
         }
+    }
+
+    #[test]
+    fn pieces_of_two_connections_are_of_two_frames() {
+        let mut scene = Scene::default();
+        assert_eq!(scene.take(piece(0, 0, bits::FIRST), b"old"), None);
+        let other = (Inst([8; 16]), true);
+        let last = piece(0, 1, bits::LAST);
+        let taken = scene.assembly.take(INLET, other, &last, b"new", &mut scene.counters);
+        assert_eq!(taken, None);
+        let before = (INST, false);
+        let taken = scene.assembly.take(INLET, before, &last, b"er", &mut scene.counters);
+        assert_eq!(taken, Some(b"older".to_vec()), "late, and whole all the same");
     }
 
     #[test]

@@ -4,10 +4,9 @@
 //! is heard in what concerns the path and our own removal, and in nothing that the active line
 //! says better.
 
-use zerocopy::little_endian::U64;
-
 use super::event::{ClockSample, Event};
-use super::{Participant, Refused};
+use super::line::{Answer, Pings};
+use super::{Participant, Phase, Refused};
 use crate::crypto::exchange::ExchangePublic;
 use crate::crypto::hop::Scratch;
 use crate::ids::NodeId;
@@ -27,7 +26,9 @@ impl Participant {
         let line = self.lines.receiving(parity, now).ok_or(Refused::NoConnection)?;
         let mut scratch = Scratch::new();
         let (_, text) = line.link.receiving.control(frame, &mut scratch).map_err(Refused::Hop)?;
-        if !line.proven {
+        let proven = line.proven;
+        self.count_datagram();
+        if !proven {
             self.prove(parity, now);
         }
         for message in Controls::parse(text) {
@@ -105,14 +106,21 @@ impl Participant {
     }
 
     fn handle_pong(&mut self, pong: &Pong, now: Instant) {
-        let Some(line) = self.lines.active_mut() else { return };
-        let (conn, misses) = (line.link.conn, pong.missing.get() != 0);
-        let sent = line.pings.answered(pong.id.get(), misses);
+        let conn = Pings::conn_of(pong.id.get());
+        let Some(line) = self.lines.of_mut(conn) else { return };
+        let answer = line.pings.answered(pong.id.get(), pong.t_client_us.get());
+        if matches!(answer, Answer::Foreign) {
+            return;
+        }
         self.counters.core_missing += u64::from(pong.missing.get().count_ones());
-        if let Some(sent) = sent.filter(|sent| U64::new(micros(sent.at)) == pong.t_client_us) {
+        if let Answer::To(sent) = answer {
             // Newest first, each before what waits: so the oldest goes out first.
-            for seq in pong.missing(sent.next_core) {
-                self.counters.core_resent += u64::from(self.outbox.missing(conn, seq));
+            let missing = pong.missing(sent.next_core);
+            let again = missing.filter(|seq| self.outbox.missing(conn, *seq)).count() as u64;
+            self.counters.core_resent += again;
+            if again == 0 {
+                // What is missing and cannot go out again is given up.
+                line.pings.confirmed(&sent);
             }
             self.events.tell(Event::Clock(ClockSample {
                 id: pong.id.get(),
@@ -121,6 +129,9 @@ impl Participant {
                 t_relay_tx_us: pong.t_relay_tx_us.get(),
                 t_client_rx_us: micros(now),
             }));
+        }
+        if !self.lines.is_active(conn & 1 == 1) {
+            return;
         }
         if core::mem::take(&mut self.degraded) {
             self.events.tell(Event::Recovered);
@@ -133,7 +144,7 @@ impl Participant {
 
     fn handle_alert(&mut self, alert: &Alert, now: Instant) {
         let (code, arg) = (alert.code.get(), alert.arg.get());
-        if code == alert::REKEY {
+        if code == alert::REKEY && self.phase == Phase::Running {
             self.rekey = true;
             self.caller.connect(now);
         }

@@ -150,6 +150,12 @@ impl Directory {
         self.find(node, now).is_some_and(|member| member.inst == author.inst)
     }
 
+    /// Whether `node` has left or is silent: what does not open may be by a connection that the roster
+    /// does not tell of yet.
+    pub(super) fn may_be_back(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_none_or(|member| member.phase == roster_phase::STALE)
+    }
+
     /// A member, or one who was a moment ago.
     fn find(&self, node: NodeId, now: Instant) -> Option<&Member> {
         let departed = || {

@@ -7,17 +7,20 @@
 //!     '------------------'<------------------------------------------------ 3 s are over ----'
 //! ```
 //! Places are filed under the parity of the connection's number, as at the relay. Data goes by the
-//! active one until another is proven: nothing is sent into the unknown while something works.
+//! active one until another is proven, and for a moment longer while the one before works: nothing is
+//! sent into the unknown, and nothing that receivers have no key for yet. Core frames are repaired on
+//! the connection they were sealed for, also while it ends.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
+use super::control::micros;
 use super::receipts::Receipts;
 use crate::crypto::handshake::{Link, Terms};
 use crate::crypto::seal::Sealer;
 use crate::limits::{
-    CHALLENGES_MAX, CONNECTION_LIFE, CORE_CHECK, HALF_OPEN, OLD_CONNECTION, PING_BRISK, PING_MS,
-    PINGS_REMEMBERED, PINGS_UNANSWERED, WISH_FIRST, WISH_LONGEST,
+    CHALLENGES_MAX, CONNECTION_LIFE, CORE_CHECK, DATA_FOLLOWS, HALF_OPEN, OLD_CONNECTION,
+    PING_BRISK, PING_MS, PINGS_REMEMBERED, PINGS_UNANSWERED, WISH_FIRST, WISH_LONGEST,
 };
 use crate::time::{Instant, Span};
 use crate::wire::v1::Wished;
@@ -40,13 +43,14 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(link: Box<Link>, sealer: Sealer, terms: Terms, now: Instant) -> Self {
+        let pings = Pings::new(link.conn, now);
         Self {
             link,
             sealer,
             terms,
             began: now,
             proven: false,
-            pings: Pings::new(now),
+            pings,
             subscribe: Stated::default(),
             mine: Stated::default(),
             receipts: Receipts::default(),
@@ -65,6 +69,11 @@ impl Line {
     /// Whether the last pings have no answer.
     pub(super) const fn is_degraded(&self) -> bool {
         self.pings.unanswered >= PINGS_UNANSWERED
+    }
+
+    /// Whether nothing says that the relay does not know this connection.
+    const fn works(&self) -> bool {
+        !self.is_degraded() && !self.pings.brisk
     }
 
     pub(super) fn wants_rekey(&self, now: Instant) -> bool {
@@ -95,6 +104,7 @@ pub(super) struct Pings {
     unconfirmed: bool,
     core_sent: Instant,
     unanswered: u32,
+    first_id: u32,
     next_id: u32,
     /// The last ones sent, under their number modulo how many.
     sent: [Option<Sent>; PINGS_REMEMBERED],
@@ -109,17 +119,35 @@ pub(super) struct Sent {
     pub(super) next_core: u32,
 }
 
+/// Whose answer a PONG is.
+pub(super) enum Answer {
+    /// No ping of ours was like this.
+    Foreign,
+    /// A ping's that is not remembered, or was answered before.
+    Late,
+    /// This one's.
+    To(Sent),
+}
+
 impl Pings {
-    const fn new(now: Instant) -> Self {
+    /// Numbers begin with the connection's: a relay answers by the active connection, also pings that
+    /// came by the one before.
+    const fn new(conn: u8, now: Instant) -> Self {
         Self {
             next: now,
             brisk: false,
             unconfirmed: false,
             core_sent: Instant::ZERO,
             unanswered: 0,
-            next_id: 0,
+            first_id: (conn as u32) << 24,
+            next_id: (conn as u32) << 24,
             sent: [None; PINGS_REMEMBERED],
         }
+    }
+
+    /// The connection whose ping has this number.
+    pub(super) const fn conn_of(id: u32) -> u8 {
+        (id >> 24) as u8
     }
 
     pub(super) const fn hurry(&mut self, now: Instant) {
@@ -143,17 +171,36 @@ impl Pings {
         id
     }
 
-    /// An answer came, and says whether it misses Core frames: its ping, if that is remembered.
-    pub(super) fn answered(&mut self, id: u32, misses: bool) -> Option<Sent> {
+    /// An answer came to the ping of this number and time: that one, if it is remembered.
+    pub(super) fn answered(&mut self, id: u32, t_client_us: u64) -> Answer {
+        if !(self.first_id..self.next_id).contains(&id) {
+            return Answer::Foreign;
+        }
+        let place = &mut self.sent[id as usize % PINGS_REMEMBERED];
+        let answer = match *place {
+            Some(sent) if sent.id == id && micros(sent.at) != t_client_us => {
+                return Answer::Foreign;
+            }
+            Some(sent) if sent.id == id => {
+                *place = None;
+                Answer::To(sent)
+            }
+            _ => Answer::Late,
+        };
         self.unanswered = 0;
         self.brisk = false;
-        let place = &mut self.sent[id as usize % PINGS_REMEMBERED];
-        let sent = (*place).filter(|sent| sent.id == id)?;
-        *place = None;
-        if !misses && sent.at >= self.core_sent {
+        answer
+    }
+
+    /// The answer to `sent` misses no Core frame that could go out again.
+    pub(super) fn confirmed(&mut self, sent: &Sent) {
+        if sent.at >= self.core_sent {
             self.unconfirmed = false;
         }
-        Some(sent)
+    }
+
+    pub(super) const fn is_unconfirmed(&self) -> bool {
+        self.unconfirmed
     }
 }
 
@@ -190,6 +237,8 @@ pub(super) struct Lines {
     active: Option<usize>,
     /// Until when the other place's proven line still receives.
     ending: Instant,
+    /// Until when data goes by it, because the roster has not told everyone of the active one.
+    trails: Option<Instant>,
 }
 
 impl Lines {
@@ -197,6 +246,7 @@ impl Lines {
     /// relay that knew it would have chosen the other parity.
     pub(super) fn welcome(&mut self, mut line: Line) {
         let parity = usize::from(line.link.conn & 1);
+        self.trails = None;
         if self.active == Some(parity) {
             self.active = None;
         }
@@ -220,6 +270,8 @@ impl Lines {
     pub(super) fn prove(&mut self, parity: bool, now: Instant) {
         let parity = usize::from(parity);
         if self.active != Some(parity) {
+            let works = self.active().is_some_and(Line::works);
+            self.trails = works.then_some(now + DATA_FOLLOWS);
             self.active = Some(parity);
             self.ending = now + OLD_CONNECTION;
         }
@@ -255,17 +307,52 @@ impl Lines {
         self.places.iter().flatten().find(|line| !line.proven).map(|line| &**line)
     }
 
-    /// What data goes by: the active line, or else the fresh one.
+    /// What data goes by: the active line or for a moment the one before it, or else the fresh one.
     pub(super) fn sending_mut(&mut self) -> Option<&mut Line> {
+        match self.active {
+            Some(parity) if self.trails.is_some() => self.places[1 - parity].as_deref_mut(),
+            _ => self.speaking_mut(),
+        }
+    }
+
+    /// What data goes by: the active line or for a moment the one before it, or else the fresh one.
+    pub(super) fn sending(&self) -> Option<&Line> {
+        let before = self.ending().filter(|_| self.trails.is_some());
+        before.or_else(|| self.active()).or_else(|| self.fresh())
+    }
+
+    /// What control goes by: the active line, or else the fresh one.
+    pub(super) fn speaking_mut(&mut self) -> Option<&mut Line> {
         match self.active {
             Some(parity) => self.places[parity].as_deref_mut(),
             None => self.fresh_mut(),
         }
     }
 
-    /// What data goes by: the active line, or else the fresh one.
-    pub(super) fn sending(&self) -> Option<&Line> {
-        self.active().or_else(|| self.fresh())
+    /// The line before the active one, while it still receives.
+    pub(super) fn ending(&self) -> Option<&Line> {
+        self.places[1 - self.active?].as_deref().filter(|line| line.proven)
+    }
+
+    /// The line before the active one, while it still receives.
+    pub(super) fn ending_mut(&mut self) -> Option<&mut Line> {
+        self.places[1 - self.active?].as_deref_mut().filter(|line| line.proven)
+    }
+
+    /// The line of connection `conn`, whatever has become of it.
+    pub(super) fn of_mut(&mut self, conn: u8) -> Option<&mut Line> {
+        let line = self.places[usize::from(conn & 1)].as_deref_mut();
+        line.filter(|line| line.link.conn == conn)
+    }
+
+    /// Whether a frame sealed for connection `conn` may still be sent.
+    pub(super) fn has(&self, conn: u8) -> bool {
+        self.places[usize::from(conn & 1)].as_ref().is_some_and(|line| line.link.conn == conn)
+    }
+
+    /// When data follows to the active line.
+    pub(super) const fn follows(&self) -> Option<Instant> {
+        self.trails
     }
 
     /// A line with a challenge to answer.
@@ -283,8 +370,10 @@ impl Lines {
         self.places.iter_mut().flatten().for_each(|line| change(line));
     }
 
-    /// Ends what has lasted long enough.
-    pub(super) fn expire(&mut self, now: Instant) {
+    /// Ends what has lasted long enough; whether a line has ended.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let before = self.places.iter().flatten().count();
+        self.trails = self.trails.filter(|until| now < *until);
         if self.fresh_ends().is_some_and(|end| now >= end) {
             self.places
                 .iter_mut()
@@ -297,6 +386,7 @@ impl Lines {
         {
             self.places[1 - active] = None;
         }
+        self.places.iter().flatten().count() < before
     }
 
     /// When the fresh line is given up.

@@ -68,8 +68,8 @@ impl Frames<'_> {
         let mut frame = FrameMut::begin(out, &header, tlvs, key, frame_len)?;
         opened.fill(frame.end_to_end().text).map_err(|_| SendError::TooLarge)?;
         let seq = link.sending.data(&self.line.sealer, frame.finish())?;
-        let core = (self.head.class == Class::Core).then_some((link.conn, seq));
-        Ok(Sealed { len: frame_len, core })
+        let core = (self.head.class == Class::Core).then_some(seq);
+        Ok(Sealed { len: frame_len, conn: link.conn, core })
     }
 
     fn shape(&self, tlvs: &Tlvs<'_>) -> Result<Shape, SendError> {
@@ -85,14 +85,14 @@ impl Participant {
     /// # Errors
     /// See [`SendError`]. Nothing is queued, unless the connection's numbers end within the frame.
     pub fn send_media(&mut self, media: &MediaHead, content: &[u8]) -> Result<(), SendError> {
-        let Self { lines, outbox, session, node, .. } = self;
+        let Self { lines, outbox, session, node, wishes, .. } = self;
         let line = lines.sending_mut().ok_or(SendError::NotJoined)?;
         let mut frames = Frames { line, names: (*session, *node), head: &media.head };
         let mut stream = media.stream();
         let shape = frames.shape(&Tlvs { stream: Some(&stream), state: None })?;
         let pieces = Pieces::of_media(content, shape).map_err(|_| SendError::TooLarge)?;
         outbox.check_room(pieces.len())?;
-        let index = outbox.index(media.stream, media.layer)?;
+        let index = outbox.index((media.stream, media.layer), |stream| wishes.publishes(stream))?;
         stream.index = U32::new(*index);
         *index = index.wrapping_add(pieces.len() as u32);
         for piece in pieces {
@@ -116,10 +116,10 @@ impl Participant {
         content: &[u8],
         out: &mut [u8],
     ) -> Result<usize, SendError> {
-        let Self { lines, outbox, session, node, .. } = self;
+        let Self { lines, outbox, session, node, wishes, .. } = self;
         let line = lines.sending_mut().ok_or(SendError::NotJoined)?;
         let mut frames = Frames { line, names: (*session, *node), head: &media.head };
-        let index = outbox.index(media.stream, media.layer)?;
+        let index = outbox.index((media.stream, media.layer), |stream| wishes.publishes(stream))?;
         let mut stream = media.stream();
         stream.bits |= bits::FIRST | bits::LAST;
         stream.index = U32::new(*index);

@@ -14,14 +14,15 @@ use crate::wire::v1::control::{Mark, Report};
 pub(super) struct Receipts {
     counting: bool,
     datagrams: u64,
-    /// The wrapping sum of the last eight bytes of every Core frame.
+    /// The wrapping sum of the last eight bytes of every Core frame that has opened.
     digest: u64,
     /// By how much the relay's digest differs from ours, as of its last MARK.
     difference: u64,
     answer: Option<Report>,
-    /// What the last report said: how many were missing, and how late its MARK was.
-    missing: u64,
-    delay_us: i64,
+    /// How many were missing as of the last MARK, and how late it was.
+    marked: (u64, i64),
+    /// The same as of the last MARK that was reported.
+    said: (u64, i64),
     reported: Option<Instant>,
     urgent: bool,
 }
@@ -60,15 +61,15 @@ impl Receipts {
         let delay_us = arrival_us.wrapping_sub(mark.relay_us.get()) as i64;
         let step = REPORT_DELAY_STEP.as_nanos() / 1_000;
         let stepped = self.reported.is_none()
-            || missing != self.missing
-            || delay_us.wrapping_sub(self.delay_us).unsigned_abs() > step;
+            || missing != self.said.0
+            || delay_us.wrapping_sub(self.said.1).unsigned_abs() > step;
         self.urgent |= stepped;
         self.answer = Some(Report {
             n: mark.n,
             received: U64::new(received),
             arrival_us: U64::new(arrival_us),
         });
-        (self.missing, self.delay_us) = (missing, delay_us);
+        self.marked = (missing, delay_us);
         let difference = mark.core_digest.get().wrapping_sub(self.digest);
         let moved = difference != self.difference && difference != 0;
         self.difference = difference;
@@ -91,6 +92,7 @@ impl Receipts {
     pub(super) const fn said(&mut self, now: Instant) {
         self.answer = None;
         self.urgent = false;
+        self.said = self.marked;
         self.reported = Some(now);
     }
 }
@@ -146,6 +148,17 @@ mod tests {
         receipts.said(at(810));
         receipts.mark(&mark(6, 10, 1_000, 0), at(1_031));
         assert!(receipts.due() <= Some(at(1_031)), "a queue has grown by 21 ms");
+    }
+
+    #[test]
+    fn a_delay_that_creeps_is_reported_when_it_has_come_far_enough() {
+        let mut receipts = counting(1);
+        receipts.mark(&mark(1, 1, 0, 0), at(10));
+        receipts.said(at(10));
+        receipts.mark(&mark(2, 1, 200, 0), at(225));
+        assert_eq!(receipts.due(), Some(at(1_010)));
+        receipts.mark(&mark(3, 1, 400, 0), at(435));
+        assert!(receipts.due() <= Some(at(435)), "25 ms more than was reported");
     }
 
     #[test]

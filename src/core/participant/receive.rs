@@ -1,7 +1,8 @@
 //! Datagrams coming in: frames and bundles, taken apart, opened, delivered.
 //!
 //! Cheapest check first. A data frame's hop tag is not ours to check: what proves it is the seal of
-//! its author, whose key the roster names.
+//! its author, whose key the roster names. A datagram counts as received once one of its frames has
+//! opened, or is kept for its author: what strangers send is not taken for what the relay has sent.
 
 use alloc::boxed::Box;
 
@@ -10,6 +11,7 @@ use super::line::Line;
 use super::{Participant, Phase, Refused};
 use crate::crypto::handshake::{Heard, Link, Terms};
 use crate::crypto::seal::{OpenRefused, Sealer};
+use crate::ids::NodeId;
 use crate::time::Instant;
 use crate::wire::header::{Class, Header};
 use crate::wire::v1::bundle::BUNDLE;
@@ -19,22 +21,19 @@ impl Participant {
     /// Takes in a datagram: a frame, or a bundle of them, from whatever address it came.
     ///
     /// # Errors
-    /// Why it means nothing; then nothing has moved. Of a bundle, the reason of its last frame that
+    /// Why it means nothing; then nothing has moved but [`Counters`](super::Counters), and by a frame
+    /// of an unknown author the wish to have the roster again. Of a bundle, the reason of its last frame that
     /// was refused; the others are taken.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Instant) -> Result<(), Refused> {
         self.counters.datagrams += 1;
+        self.received = false;
         if matches!(self.phase, Phase::Idle | Phase::Over) {
             return Err(self.counters.refuse(Refused::Over));
         }
         let result = if datagram.first() == Some(&BUNDLE) {
             self.handle_bundle(datagram, now)
         } else {
-            self.check(datagram).and_then(|kind| {
-                if kind != Kind::Handshake {
-                    self.count_datagram();
-                }
-                self.handle_frame(kind, datagram, now)
-            })
+            self.check(datagram).and_then(|kind| self.handle_frame(kind, datagram, now))
         };
         result.map_err(|why| self.counters.refuse(why))
     }
@@ -44,7 +43,6 @@ impl Participant {
         if bundle.session != self.session {
             return Err(Refused::Session);
         }
-        self.count_datagram();
         let mut refused = None;
         for frame in bundle {
             let taken = self.check(frame).and_then(|kind| self.handle_frame(kind, frame, now));
@@ -64,20 +62,18 @@ impl Participant {
         if header.session_id() == self.session { Ok(kind) } else { Err(Refused::Session) }
     }
 
-    fn count_datagram(&mut self) {
-        self.lines.each_mut(|line| line.receipts.datagram());
+    /// The datagram being handled is the relay's, as far as can be told: it counts, once.
+    pub(super) fn count_datagram(&mut self) {
+        if !core::mem::replace(&mut self.received, true) {
+            self.lines.each_mut(|line| line.receipts.datagram());
+        }
     }
 
     fn handle_frame(&mut self, kind: Kind, frame: &[u8], now: Instant) -> Result<(), Refused> {
         match kind {
             Kind::Handshake => self.handle_handshake(frame, now),
             Kind::Control => self.handle_control_frame(frame, now),
-            Kind::Data(class) => {
-                if class == Class::Core {
-                    self.lines.each_mut(|line| line.receipts.core_frame(frame));
-                }
-                self.handle_data(frame, now, true)
-            }
+            Kind::Data(_) => self.handle_data(frame, now, true),
         }
     }
 
@@ -107,6 +103,7 @@ impl Participant {
             line.mine.change(now);
         }
         self.lines.welcome(line);
+        self.drop_unsendable();
         self.waiting = None;
     }
 
@@ -127,12 +124,8 @@ impl Participant {
             Some(state) => self.directory.author_of(node, state.inst, now),
             None => self.directory.author(node, conn, now),
         };
-        let Some(author) = author else {
-            self.directory.roster.want(now);
-            let kept = may_wait && self.unknown.keep(bytes, now);
-            return if kept { Ok(()) } else { Err(Refused::UnknownAuthor) };
-        };
-        let Self { openers, secret, scratch, assembly, counters, .. } = self;
+        let Some(author) = author else { return self.wait(node, bytes, now, may_wait) };
+        let Self { openers, secret, scratch, assembly, counters, lines, received, .. } = self;
         let inlet = frame.tlvs.stream.map(|stream| (node, stream.stream.get(), stream.layer));
         let opened = if state.is_some() {
             openers.open_kept(secret, &author, bytes, scratch)
@@ -147,7 +140,20 @@ impl Participant {
                 (opened, ..) => opened,
             }
         };
-        let body = opened.map_err(Refused::Open)?;
+        let body = match opened {
+            Ok(body) => body,
+            // One who has come back begins with the same number, and other keys.
+            Err(OpenRefused::BadTag) if self.directory.may_be_back(node) => {
+                return self.wait(node, bytes, now, may_wait);
+            }
+            Err(why) => return Err(Refused::Open(why)),
+        };
+        if !core::mem::replace(received, true) {
+            lines.each_mut(|line| line.receipts.datagram());
+        }
+        if frame.class == Class::Core {
+            lines.each_mut(|line| line.receipts.core_frame(bytes));
+        }
         let opened = Opened::parse(body).map_err(Refused::Body)?;
         counters.opened += 1;
         let header = frame.header;
@@ -186,11 +192,27 @@ impl Participant {
         Ok(())
     }
 
+    /// Keeps a frame until the roster names its author, if it may wait and there is room.
+    fn wait(
+        &mut self,
+        node: NodeId,
+        bytes: &[u8],
+        now: Instant,
+        may_wait: bool,
+    ) -> Result<(), Refused> {
+        self.directory.roster.want(now);
+        if !may_wait || !self.unknown.keep(node, bytes, now) {
+            return Err(Refused::UnknownAuthor);
+        }
+        self.count_datagram();
+        Ok(())
+    }
+
     /// The roster has changed: frames that waited for it are tried again.
     pub(super) fn try_unknown(&mut self, now: Instant) {
-        for (until, frame) in self.unknown.take() {
-            match self.handle_data(&frame, now, false) {
-                Err(Refused::UnknownAuthor) => self.unknown.put_back((until, frame)),
+        for waiting in self.unknown.take() {
+            match self.handle_data(&waiting.frame, now, false) {
+                Err(Refused::UnknownAuthor) => self.unknown.put_back(waiting),
                 Err(why) => {
                     self.counters.refuse(why);
                 }

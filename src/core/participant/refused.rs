@@ -43,7 +43,7 @@ pub enum SendError {
     /// [`OUTBOX_MAX`](crate::limits::OUTBOX_MAX) datagrams wait already: drop this one, or send it
     /// after the next [`poll_transmit`](super::Participant::poll_transmit)s.
     Full,
-    /// More than [`PUBLISHED_MAX`](crate::limits::PUBLISHED_MAX) streams and layers.
+    /// More than [`PUBLISHED_MAX`](crate::limits::PUBLISHED_MAX) layers of streams that are published.
     TooManyStreams,
     /// More wishes than [`WISHES_MAX`](crate::limits::WISHES_MAX), more own streams than
     /// [`OWN_STREAMS_MAX`](crate::limits::OWN_STREAMS_MAX), or a `hold_ms` above
@@ -68,6 +68,8 @@ pub struct Counters {
     pub gaps: u64,
     /// Media frames given up because pieces of them are missing.
     pub incomplete: u64,
+    /// Published datagrams that waited to be sent for longer than their connection lasted.
+    pub outbox_dropped: u64,
     /// Media events the application did not fetch in time.
     pub events_lost: u64,
     /// Frames that waited for their author and were dropped.

@@ -1,7 +1,7 @@
 //! Datagrams going out, and everything that is due.
 //!
-//! Order: answers to path challenges, HELLO, control of a fresh line, control of the active line,
-//! what is published. One control frame says all that is due at that moment.
+//! Order: answers to path challenges, HELLO, control of a fresh line, of the active line and of the
+//! one before it, what is published. One control frame says all that is due at that moment.
 
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
@@ -37,14 +37,31 @@ impl Participant {
             return None;
         }
         self.advance(now);
-        let len = self.write_next(now, calendar, random, out)?;
-        if let Some(line) = self.lines.sending() {
-            self.pace.spend(len, &line.terms, now);
+        let control = self.write_control(now, calendar, random, out);
+        let published = if control.is_none() { self.write_published(now, out) } else { None };
+        let written = control.or(published).or_else(|| self.write_leave(now, out));
+        if let (Some(len), Some(line)) = (written, self.lines.sending()) {
+            if published.is_some() {
+                self.pace.spend(len, &line.terms, now);
+            } else {
+                self.pace.spend_control(len, &line.terms, now);
+            }
+        }
+        written
+    }
+
+    fn write_published(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        if self.pace.ready() > now {
+            return None;
+        }
+        let (len, core) = self.outbox.pop(out)?;
+        if let Some(line) = core.and_then(|conn| self.lines.of_mut(conn)) {
+            line.pings.core_sent(now);
         }
         Some(len)
     }
 
-    fn write_next(
+    fn write_control(
         &mut self,
         now: Instant,
         calendar: UnixMillis,
@@ -61,18 +78,7 @@ impl Participant {
         if let Some(len) = self.write_fresh(now, out) {
             return Some(len);
         }
-        if let Some(len) = self.write_active(now, out) {
-            return Some(len);
-        }
-        if self.pace.ready() <= now
-            && let Some((len, core)) = self.outbox.pop(out)
-        {
-            if core && let Some(line) = self.lines.sending_mut() {
-                line.pings.core_sent(now);
-            }
-            return Some(len);
-        }
-        self.write_leave(now, out)
+        self.write_active(now, out).or_else(|| self.write_ending(now, out))
     }
 
     /// When [`Self::poll_transmit`] has something or changes something, once it has returned `None`.
@@ -105,10 +111,16 @@ impl Participant {
             let life_ends = self.lines.active().map(Line::life_ends);
             life_ends.filter(|_| asking.is_none())
         });
-        [challenged, outbox, waiting, fresh, active, errands, unknown, asking, ends]
-            .into_iter()
-            .flatten()
-            .min()
+        let repairing = self.lines.ending().filter(|line| line.pings.is_unconfirmed());
+        let ending = repairing.map(|line| line.pings.next);
+        let follows = self.lines.follows();
+        [
+            challenged, outbox, waiting, fresh, active, errands, unknown, asking, ends, ending,
+            follows,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Pings and wishes of a line.
@@ -129,7 +141,9 @@ impl Participant {
 
     /// What time alone brings about.
     fn advance(&mut self, now: Instant) {
-        self.lines.expire(now);
+        if self.lines.expire(now) {
+            self.drop_unsendable();
+        }
         self.counters.unknown_dropped += self.unknown.expire(now);
         if self.phase != Phase::Running {
             return;
@@ -156,6 +170,12 @@ impl Participant {
             }
             Some(_) => {}
         }
+    }
+
+    /// A line has ended: what waits for it goes.
+    pub(super) fn drop_unsendable(&mut self) {
+        let Self { outbox, lines, .. } = self;
+        self.counters.outbox_dropped += outbox.retain(|conn| lines.has(conn));
     }
 
     fn write_challenged(&mut self, out: &mut [u8]) -> Option<usize> {
@@ -226,6 +246,19 @@ impl Participant {
         finish(line, writer)
     }
 
+    /// Asks by the line before the active one whether its Core frames have come.
+    fn write_ending(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let header = self.control_header();
+        let Self { lines, outbox, .. } = self;
+        let line = lines.ending_mut()?;
+        if !line.pings.is_unconfirmed() {
+            return None;
+        }
+        let mut writer = ControlWriter::new(out, &header).ok()?;
+        write_ping(line, &mut writer, outbox, now);
+        finish(line, writer)
+    }
+
     /// The last thing said.
     fn write_leave(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
         let Phase::Leaving { reason, copies, next, drained } = self.phase else { return None };
@@ -233,7 +266,7 @@ impl Participant {
             return None;
         }
         let header = self.control_header();
-        let written = match self.lines.sending_mut() {
+        let written = match self.lines.speaking_mut() {
             Some(line) if copies > 0 => {
                 let mut writer = ControlWriter::new(out, &header).ok()?;
                 let _ = writer.put(&Control::Leave(&Leave { reason }));
@@ -266,19 +299,7 @@ fn write_line(
     now: Instant,
 ) {
     let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-    if line.pings.next <= now {
-        // Those that wait cannot be missing.
-        let next_core = outbox.first_core(line.link.conn).map(u64::from);
-        let next_core = next_core.or_else(|| line.link.sending.next_seq(Class::Core as u8));
-        let next_core = u32::try_from(next_core.unwrap_or(0)).unwrap_or(u32::MAX);
-        let ping = Ping {
-            id: U32::new(line.pings.send(now, next_core)),
-            t_client_us: U64::new(micros(now)),
-            next_core: U32::new(next_core),
-        };
-        let _ = writer.put(&Control::Ping(&ping));
-        line.pings.next = now + line.ping_pause();
-    }
+    write_ping(line, writer, outbox, now);
     if let (Some((subscribed, hold_ms)), Some(version)) =
         (&wishes.subscribed, line.subscribe.wished.pending())
         && due(line.subscribe.due())
@@ -291,6 +312,23 @@ fn write_line(
         && writer.put(&Control::StreamsMine(StreamsMine::new(version, own))).is_ok()
     {
         line.mine.said(now);
+    }
+}
+
+/// Puts a line's ping, if it is due.
+fn write_ping(line: &mut Line, writer: &mut ControlWriter<'_>, outbox: &Outbox, now: Instant) {
+    if line.pings.next <= now {
+        // Those that wait cannot be missing.
+        let next_core = outbox.first_core(line.link.conn).map(u64::from);
+        let next_core = next_core.or_else(|| line.link.sending.next_seq(Class::Core as u8));
+        let next_core = u32::try_from(next_core.unwrap_or(0)).unwrap_or(u32::MAX);
+        let ping = Ping {
+            id: U32::new(line.pings.send(now, next_core)),
+            t_client_us: U64::new(micros(now)),
+            next_core: U32::new(next_core),
+        };
+        let _ = writer.put(&Control::Ping(&ping));
+        line.pings.next = now + line.ping_pause();
     }
 }
 

@@ -4,15 +4,17 @@
 //!   flush: everything there is to send, in trains ──▶ wait: datagram, timer, call ──▶ take in ──▶ flush
 //! ```
 //! Roaming: after [`Client::rebind`](super::Client::rebind), a socket error, or while nothing
-//! answers, another socket takes over; the old one is heard for 3 s more, because the relay
+//! answers, another socket takes over; the old ones are heard for 3 s more, because the relay
 //! sends there until it has proven the new address.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use elara_core::limits::{OLD_CONNECTION, REBIND_EVERY, TARGET_TURN};
+use elara_core::limits::{OLD_CONNECTION, OLD_SOCKETS_MAX, REBIND_EVERY, TARGET_TURN};
 use elara_core::time::Span;
 use tokio::net::lookup_host;
 use tokio::task::JoinHandle;
@@ -37,7 +39,8 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     targets: Targets,
     socket: Arc<Socket>,
-    old: Option<(Arc<Socket>, Instant)>,
+    /// Those before, the oldest first, and until when each is heard.
+    old: Vec<(Arc<Socket>, Instant)>,
     rebound: Option<Instant>,
     /// When another address is tried, while none has answered.
     turn: Option<Instant>,
@@ -64,9 +67,23 @@ impl Targets {
 
     /// A socket for the address whose turn it is, or for the next one that takes one.
     pub(super) fn connect(&mut self) -> io::Result<Socket> {
+        self.connect_from(self.local)
+    }
+
+    /// Another socket, while the one before is still open and may have the port.
+    fn reconnect(&mut self) -> io::Result<Socket> {
+        match self.connect() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                self.connect_from(self.local.map(|local| SocketAddr::new(local.ip(), 0)))
+            }
+            result => result,
+        }
+    }
+
+    fn connect_from(&mut self, local: Option<SocketAddr>) -> io::Result<Socket> {
         let mut refused = io::Error::from(io::ErrorKind::NotFound);
         for _ in 0..self.addrs.len() {
-            match Socket::connect(self.addrs[self.at], self.local) {
+            match Socket::connect(self.addrs[self.at], local) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => refused = error,
             }
@@ -83,7 +100,7 @@ impl Driver {
             shared,
             targets,
             socket,
-            old: None,
+            old: Vec::new(),
             rebound: None,
             turn,
             resolving: None,
@@ -99,14 +116,15 @@ impl Driver {
             if self.shared.lock().participant.is_over() {
                 break;
             }
+            // What was told while sending is not slept over.
+            self.attend();
             match self.wait().await {
                 Woken::Datagrams => {
                     let socket = self.socket.clone();
                     self.receive(&socket);
                 }
                 Woken::OldDatagrams => {
-                    if let Some((socket, _)) = &self.old {
-                        let socket = socket.clone();
+                    for (socket, _) in self.old.clone() {
                         // What fails here has been replaced.
                         let _ = self.take_in(&socket);
                     }
@@ -144,15 +162,13 @@ impl Driver {
         let now = Instant::now();
         let pause = self.shared.lock().pause();
         let due =
-            [pause.map(|pause| now + pause), self.turn, self.old.as_ref().map(|(_, until)| *until)];
+            [pause.map(|pause| now + pause), self.turn, self.old.first().map(|(_, until)| *until)];
         // Something is due within a minute in every phase that is not the last.
         let due = due.into_iter().flatten().min().unwrap_or(now + Duration::from_secs(60));
-        let old = async {
-            match &self.old {
-                Some((socket, _)) => socket.readable().await,
-                None => std::future::pending().await,
-            }
-        };
+        let old = poll_fn(|cx| {
+            let mut readable = self.old.iter().map(|(socket, _)| socket.poll_readable(cx));
+            if readable.any(|poll| poll.is_ready()) { Poll::Ready(()) } else { Poll::Pending }
+        });
         let resolved = async {
             match &mut self.resolving {
                 Some(resolving) => resolving.await,
@@ -161,7 +177,7 @@ impl Driver {
         };
         tokio::select! {
             _ = self.socket.readable() => Woken::Datagrams,
-            _ = old => Woken::OldDatagrams,
+            () = old => Woken::OldDatagrams,
             () = sleep_until(due) => Woken::Time,
             () = self.shared.woken() => Woken::Call,
             addrs = resolved => {
@@ -193,9 +209,7 @@ impl Driver {
     /// Does what the machine or the time asks for.
     fn attend(&mut self) {
         let now = Instant::now();
-        if self.old.as_ref().is_some_and(|(_, until)| *until <= now) {
-            self.old = None;
-        }
+        self.old.retain(|(_, until)| now < *until);
         let asks = std::mem::take(&mut self.shared.lock().asks);
         if *self.shared.stages().borrow() != Stage::Joining {
             self.turn = None;
@@ -242,7 +256,7 @@ impl Driver {
     /// Sends from another socket from this moment on.
     fn rebind(&mut self) {
         self.rebound = Some(Instant::now());
-        let socket = match self.targets.connect() {
+        let socket = match self.targets.reconnect() {
             Ok(socket) => Arc::new(socket),
             Err(error) => {
                 tracing::debug!(%error, "no other socket for the client");
@@ -250,7 +264,9 @@ impl Driver {
             }
         };
         let until = Instant::now() + std(OLD_CONNECTION);
-        self.old = Some((std::mem::replace(&mut self.socket, socket.clone()), until));
+        // Full: what goes is the newest one.
+        self.old.truncate(OLD_SOCKETS_MAX - 1);
+        self.old.push((std::mem::replace(&mut self.socket, socket.clone()), until));
         let mut core = self.shared.lock();
         if let Some(local) = socket.local_addr() {
             core.notify(ClientNotice::Rebound { local });
@@ -258,6 +274,16 @@ impl Driver {
         core.socket = Some(socket);
         let now = core.now();
         core.participant.address_changed(now);
+    }
+}
+
+/// Whoever runs the task lets it go before the client has left, or lets go of it at that moment: nobody
+/// else will say goodbye.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let mut core = self.shared.lock();
+        core.say_goodbye();
+        self.shared.dispatch(&mut core);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use elara_core::NodeId;
 use elara_core::crypto::join::BadAddress;
-use elara_core::limits::{OWN_STREAMS_MAX, WISHES_MAX};
+use elara_core::limits::{OWN_STREAMS_MAX, PUBLISHED_MAX, WISHES_MAX};
 use elara_core::wire::v1::control::reason;
 
 /// Why a client is not in its session, or cannot do what it was asked.
@@ -257,6 +257,8 @@ pub enum PublishError {
     Full,
     /// There is no connection at this moment; another is on its way.
     NotConnected,
+    /// As many layers of published streams as there may be have sent something.
+    TooManyStreams,
     /// The client has left, or was removed.
     Over,
 }
@@ -271,6 +273,10 @@ impl fmt::Display for PublishError {
             Self::NotConnected => {
                 f.write_str("there is no connection at this moment; the client is making one")
             }
+            Self::TooManyStreams => write!(
+                f,
+                "there are {PUBLISHED_MAX} layers of published streams already; end a stream first"
+            ),
             Self::Over => f.write_str("this client has left"),
         }
     }

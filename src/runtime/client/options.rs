@@ -22,12 +22,14 @@ pub struct ClientOptions {
     pub deadline: Duration,
     /// The cipher suite of what this client sends. Default: AES where the processor has it.
     pub suite: Option<Suite>,
-    /// The local address to send from. Default: any, chosen by the kernel for each network.
+    /// The local address to send from. Default: any, chosen by the kernel for each network. A port is
+    /// kept to by the first socket only; another takes any where the port is still in use.
     pub local: Option<SocketAddr>,
     /// How long the relay may hold back small frames so that they share a datagram, in ms, 0 to 5.
     /// Default: 0. Larger ones count as 5.
     pub hold_ms: u8,
-    /// Frames that wait in one subscription. Full: the oldest goes. Default: 256. At least 1.
+    /// Frames that wait in one subscription, of 8 MiB together at most. Full: the oldest goes.
+    /// Default: 256. At least 1.
     pub subscription_frames: usize,
 }
 

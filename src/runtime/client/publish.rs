@@ -29,8 +29,9 @@ impl Publisher {
         stream: u16,
         kind: StreamKind,
         (class, profile): (Class, u8),
+        first_frame: u32,
     ) -> Self {
-        Self { shared, stream, kind, class, profile, frame: AtomicU32::new(0) }
+        Self { shared, stream, kind, class, profile, frame: AtomicU32::new(first_frame) }
     }
 
     /// The stream's number.
@@ -87,6 +88,7 @@ impl Publisher {
                 PublishError::TooLarge { len: content.len(), most: MEDIA_CONTENT_MAX }
             }
             SendError::Full => PublishError::Full,
+            SendError::TooManyStreams => PublishError::TooManyStreams,
             _ => PublishError::NotConnected,
         })
     }
@@ -94,7 +96,7 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.shared.unpublish(self.stream);
+        self.shared.unpublish(self.stream, *self.frame.get_mut());
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::notices::ClientNotice;
 use super::options::Selector;
-use super::socket::Socket;
+use super::socket::{Socket, Train};
 use super::subscribe::{MediaFrame, Queue};
 
 /// One client.
@@ -50,6 +50,9 @@ pub(super) struct Core {
     subscribers: Vec<Subscriber>,
     subscribers_so_far: u64,
     pub(super) own: Vec<OwnStream>,
+    /// Where another publisher's frames begin: above those of every stream that has ended, because it
+    /// may have that one's number.
+    pub(super) first_frame: u32,
     hold_ms: u8,
     samples: VecDeque<ClockSample>,
     members: BTreeSet<NodeId>,
@@ -143,8 +146,10 @@ impl Shared {
         self.wake();
     }
 
-    pub(super) fn unpublish(&self, stream: u16) {
+    /// A stream has ended, whose next frame would have had the number `next_frame`.
+    pub(super) fn unpublish(&self, stream: u16, next_frame: u32) {
         let mut core = self.lock();
+        core.first_frame = core.first_frame.max(next_frame);
         core.own.retain(|own| own.stream.get() != stream);
         core.state_streams();
         drop(core);
@@ -167,6 +172,7 @@ impl Core {
             subscribers: Vec::new(),
             subscribers_so_far: 0,
             own: Vec::new(),
+            first_frame: 0,
             hold_ms,
             samples: VecDeque::new(),
             members: BTreeSet::new(),
@@ -253,14 +259,15 @@ impl Core {
             Event::Media(media) => self.deliver(MediaFrame::new(media)),
             Event::Joined { first, .. } => {
                 *stage = Stage::Joined;
-                let certificate = self.papers.certificate();
-                self.participant.renew(self.papers.token, certificate);
+                self.renew();
                 if !first {
                     self.notify(ClientNotice::Reconnected);
                 }
             }
             Event::Waiting { since } => {
                 self.asks.resolve = true;
+                // Who waits for longer than a certificate lasts must still be able to come back.
+                self.renew();
                 let since = Duration::from_nanos(since.as_nanos());
                 self.notify(ClientNotice::Waiting { since });
             }
@@ -302,6 +309,12 @@ impl Core {
         }
     }
 
+    /// What the next new HELLO shows.
+    fn renew(&mut self) {
+        let certificate = self.papers.certificate();
+        self.participant.renew(self.papers.token, certificate);
+    }
+
     fn deliver(&self, frame: MediaFrame) {
         for subscriber in &self.subscribers {
             if subscriber.selector.covers(&frame) {
@@ -340,6 +353,29 @@ impl Core {
     pub(super) fn leave(&mut self) {
         let now = self.now();
         self.participant.leave(reason::DONE, now);
+    }
+
+    /// Sends what may leave at this moment, as far as the kernel takes it.
+    pub(super) fn send_at_once(&mut self) {
+        let Some(socket) = self.socket.clone() else { return };
+        let (now, today) = (self.now(), calendar());
+        let Self { participant, random, .. } = self;
+        let mut poll = |out: &mut [u8]| participant.poll_transmit(now, today, random, out);
+        let mut train = Train::new();
+        while train.load(socket.segments_max(), &mut poll) {
+            if socket.try_send(&train).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Says goodbye before this returns: what may not leave at this moment does not.
+    pub(super) fn say_goodbye(&mut self) {
+        self.leave();
+        self.send_at_once();
+        let now = self.now();
+        self.participant.leave_at_once(reason::DONE, now);
+        self.send_at_once();
     }
 
     fn close(&mut self) {

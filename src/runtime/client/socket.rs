@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll};
 
 use elara_core::limits::{CLIENT_BUFFER_BYTES, DATAGRAM_MAX, SEGMENTS_MAX, V1_FRAME_MAX};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -87,6 +88,11 @@ impl Socket {
     /// Waits until datagrams may be there.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.udp.readable().await
+    }
+
+    /// The same, as a poll: whoever polled last is woken.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.udp.poll_recv_ready(cx)
     }
 
     /// Hands each of the datagrams that are there to `take`.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use elara_core::limits::SUBSCRIPTION_BYTES_MAX;
 use elara_core::participant::Media;
 use tokio::sync::Notify;
 
@@ -55,7 +56,7 @@ impl Subscription {
             let news = self.queue.news.notified();
             {
                 let mut waiting = self.queue.lock();
-                if let Some(frame) = waiting.frames.pop_front() {
+                if let Some(frame) = waiting.take() {
                     return Some(frame);
                 }
                 if waiting.closed {
@@ -96,8 +97,17 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     frames: VecDeque<MediaFrame>,
+    bytes: usize,
     lost: u64,
     closed: bool,
+}
+
+impl Waiting {
+    fn take(&mut self) -> Option<MediaFrame> {
+        let frame = self.frames.pop_front()?;
+        self.bytes -= frame.content.len();
+        Some(frame)
+    }
 }
 
 impl Queue {
@@ -108,11 +118,12 @@ impl Queue {
 
     pub(super) fn push(&self, frame: MediaFrame) {
         let mut waiting = self.lock();
-        if waiting.frames.len() >= self.capacity {
-            waiting.frames.pop_front();
+        waiting.bytes += frame.content.len();
+        waiting.frames.push_back(frame);
+        while waiting.frames.len() > self.capacity || waiting.bytes > SUBSCRIPTION_BYTES_MAX {
+            waiting.take();
             waiting.lost += 1;
         }
-        waiting.frames.push_back(frame);
         drop(waiting);
         self.news.notify_one();
     }
@@ -124,5 +135,39 @@ impl Queue {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elara_core::NodeId;
+    use elara_core::wire::Class;
+
+    fn frame(frame: u32, len: usize) -> MediaFrame {
+        MediaFrame::new(Media {
+            node: NodeId(1),
+            stream: 1,
+            layer: 0,
+            frame,
+            key: true,
+            class: Class::Perceptual,
+            profile: 0,
+            time_hint: 0,
+            content: vec![0; len],
+        })
+    }
+
+    #[test]
+    fn the_oldest_goes_by_number_and_by_bytes() {
+        let queue = Queue::new(3);
+        (0..4).for_each(|number| queue.push(frame(number, 1)));
+        assert_eq!(queue.lock().take().map(|it| it.frame), Some(1));
+        queue.push(frame(4, SUBSCRIPTION_BYTES_MAX - 1));
+        assert_eq!(queue.lock().frames.len(), 2);
+        queue.push(frame(5, 1));
+        let waiting = queue.lock();
+        let left: Vec<u32> = waiting.frames.iter().map(|it| it.frame).collect();
+        assert_eq!((left, waiting.lost, waiting.bytes), (vec![4, 5], 3, SUBSCRIPTION_BYTES_MAX));
     }
 }

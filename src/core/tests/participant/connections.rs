@@ -158,6 +158,46 @@ fn keys_change_within_a_stream_and_no_frame_is_lost() {
 }
 
 #[test]
+fn a_fast_sender_changes_keys_before_the_roster_tells_and_no_frame_waits() {
+    let mut world = World::new(21, 2);
+    world.join();
+    let node = world.node(0);
+    let before = world.people[0].participant.connection();
+    let rekey = Alert { code: U16::new(alert::REKEY), arg: U32::ZERO };
+    world.relay.say(node, &[Control::Alert(&rekey)]);
+    world.relay.hold_deltas = true;
+    for frame in 0..1_500 {
+        world.say(0, frame, &[1; 100]);
+        world.run(1);
+        if world.now_ms.is_multiple_of(120) {
+            world.relay.tell_held();
+        }
+    }
+    world.run(100);
+    assert_ne!(world.people[0].participant.connection(), before);
+    let heard: Vec<u32> = world.people[1].heard().iter().map(|it| it.frame).collect();
+    assert_eq!(heard, (0..1_500).collect::<Vec<_>>());
+    assert_eq!(world.people[1].participant.counters().unknown_dropped, 0);
+}
+
+#[test]
+fn after_a_restart_data_follows_at_once() {
+    let mut world = World::new(22, 2);
+    world.join();
+    let conns = |world: &World| world.people[0].participant.connection().unwrap();
+    let before = conns(&world);
+    world.relay.restart();
+    let node = world.node(0);
+    let seated = |world: &World| {
+        let seat = world.relay.seats.get(&node);
+        seat.is_some_and(|seat| seat.connections == 1)
+    };
+    assert!(world.run_until(8_000, seated));
+    world.run(20);
+    assert_ne!(conns(&world), before);
+}
+
+#[test]
 fn a_connection_gets_new_keys_after_an_hour() {
     let mut world = World::new(6, 1);
     world.relay.terms.ping_ms = 30_000;
@@ -235,6 +275,22 @@ fn a_goodbye_is_said_thrice_and_then_nothing() {
     assert_eq!(world.people[1].heard().len(), 1, "what was queued went out before");
     let refused = world.people[0].participant.send_media(&media(2), b"x");
     assert_eq!(refused, Err(SendError::NotJoined));
+}
+
+#[test]
+fn a_goodbye_at_once_waits_for_nothing() {
+    let mut world = World::new(23, 2);
+    world.relay.terms.max_pps = 20;
+    world.join();
+    (0..100).for_each(|frame| world.say(0, frame, b"x"));
+    let (now, sent) = (world.now(), world.people[0].sent.len());
+    world.people[0].participant.leave(reason::DONE, now);
+    world.run(1);
+    world.people[0].participant.leave_at_once(reason::DONE, now);
+    world.run(1);
+    assert!(world.people[0].sent.len() <= sent + 3, "one frame, a ping, the goodbye");
+    world.run(10);
+    assert!(!world.relay.seats.contains_key(&world.node(0)));
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! What strangers, the network and other members may send: nothing panics, nothing moves.
 
-use elara_core::participant::{Event, Refused};
+use elara_core::participant::{Event, Head, MediaHead, Refused};
 use elara_core::random::{Random, Seeded};
 use elara_core::time::Instant;
+use elara_core::wire::Class;
+use elara_core::wire::v1::Control;
 use elara_core::wire::v1::bundle::BundleHead;
+use elara_core::wire::v1::control::{Alert, Pong, alert};
+use zerocopy::little_endian::{U16, U32, U64};
 
 use crate::world::{SESSION, World, media};
 
@@ -97,6 +101,50 @@ fn frames_of_unknown_authors_wait_bounded_and_go() {
 }
 
 #[test]
+fn one_loud_stranger_leaves_room_for_others() {
+    let mut world = World::new(16, 2);
+    world.join();
+    let mut out = [0; 1_232];
+    let now = world.now();
+    for frame in 0..100_u8 {
+        let len = world.people[0].participant.seal_frame(&media(0), &[frame], &mut out).unwrap();
+        out[12] ^= 0xFF;
+        let taken = world.people[1].participant.handle_datagram(&out[..len], now);
+        assert_eq!(taken.is_ok(), frame < 32, "{frame}");
+    }
+}
+
+#[test]
+fn what_strangers_send_is_not_taken_for_what_the_relay_has_sent() {
+    let mut world = World::new(17, 2);
+    world.mark_every_ms = Some(200);
+    world.join();
+    world.run(2_000);
+    let head = Head { class: Class::Core, profile: 0, time_hint: 0 };
+    let text = MediaHead { head, ..media(1) };
+    world.people[0].participant.send_media(&text, b"x").unwrap();
+    world.run(1);
+    let genuine = world.people[0].sent.last().unwrap().clone();
+    world.run(500);
+    // The relay's ten frames are lost, and someone sends as many that look like them.
+    world.censor = Some(|bytes: &[u8]| bytes[20] == 0);
+    for frame in 0..10_u32 {
+        world.people[0].participant.send_media(&text, b"x").unwrap();
+        let now = world.now();
+        let mut forged = genuine.clone();
+        *forged.last_mut().unwrap() ^= 1 + frame as u8;
+        assert!(world.people[1].participant.handle_datagram(&forged, now).is_err());
+        assert!(world.people[1].participant.handle_datagram(&genuine, now).is_err());
+        world.run(5);
+    }
+    world.run(2_000);
+    let seat = &world.relay.seats[&world.node(1)];
+    let report = seat.reports.last().unwrap();
+    assert_eq!(seat.sent_at_mark(report.n.get()) - report.received.get(), 10);
+    assert_eq!(world.people[1].participant.counters().digest_mismatches, 1, "told once");
+}
+
+#[test]
 fn a_bundle_is_its_frames_and_a_bad_one_spoils_no_other() {
     let mut world = World::new(5, 2);
     world.join();
@@ -121,6 +169,48 @@ fn a_bundle_is_its_frames_and_a_bad_one_spoils_no_other() {
         .collect();
     assert_eq!(heard, [0, 2, 3]);
     assert!(b.participant.handle_datagram(&bundle[..bundle.len() - 1], now).is_err());
+}
+
+#[test]
+fn who_is_asked_for_new_keys_while_it_leaves_only_leaves() {
+    let mut world = World::new(14, 1);
+    world.join();
+    let (now, node) = (world.now(), world.node(0));
+    let rekey = Alert { code: U16::new(alert::REKEY), arg: U32::ZERO };
+    world.relay.say(node, &[Control::Alert(&rekey)]);
+    world.relay.say(node, &[Control::Alert(&rekey)]);
+    // Both are under way when it leaves.
+    world.step();
+    let sent = world.people[0].sent.len();
+    world.people[0].participant.leave(0, now);
+    world.run(1_000);
+    assert!(world.people[0].participant.is_over());
+    assert_eq!(world.people[0].sent.len(), sent + 3, "three goodbyes, no HELLO");
+}
+
+#[test]
+fn a_pong_to_no_ping_of_ours_proves_nothing() {
+    let mut world = World::new(15, 1);
+    world.join();
+    let node = world.node(0);
+    world.relay.deaf_to_pings = true;
+    // Its number may be guessed, its time not; the number may be another connection's.
+    for round in 0..1_000_u32 {
+        for id in [round / 100, (round / 100) | 1 << 24] {
+            let pong = Pong {
+                id: U32::new(id),
+                t_client_us: U64::new(7),
+                t_relay_rx_us: U64::ZERO,
+                t_relay_tx_us: U64::ZERO,
+                missing: U32::ZERO,
+            };
+            world.relay.say(node, &[Control::Pong(&pong)]);
+        }
+        world.run(5);
+    }
+    let degraded = |event: &Event| matches!(event, Event::Degraded);
+    assert_eq!(world.people[0].count(degraded), 1);
+    assert_eq!(world.people[0].count(|event| matches!(event, Event::Recovered)), 0);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use elara_core::StateId;
 use elara_core::limits::{MEDIA_CONTENT_MAX, OUTBOX_MAX, V1_FRAME_MAX};
 use elara_core::participant::{Event, Head, MediaHead, OpenedFrame, SendError};
 use elara_core::wire::Class;
-use elara_core::wire::v1::{BodyKind, State};
+use elara_core::wire::v1::control::{Alert, alert};
+use elara_core::wire::v1::{BodyKind, Control, State};
+use zerocopy::little_endian::{U16, U32};
 
 use crate::world::{World, media};
 
@@ -68,10 +70,14 @@ fn what_does_not_fit_is_refused_where_it_is_sent() {
     world.run(1);
     world.say(0, 9, b"there is room again");
     let participant = &mut world.people[0].participant;
-    for stream in 0..400 {
-        let sent = participant.send_media(&MediaHead { stream, ..media(0) }, b"");
-        assert_eq!(sent.is_ok(), stream < 256, "{stream}");
+    for stream in 2..400 {
+        participant.send_media(&MediaHead { stream, ..media(0) }, b"").unwrap();
     }
+    for layer in 0..=255 {
+        participant.send_media(&MediaHead { layer, ..media(0) }, b"").unwrap();
+    }
+    let another = participant.send_media(&MediaHead { stream: 2, ..media(0) }, b"");
+    assert_eq!(another, Err(SendError::TooManyStreams), "those of the published one are kept");
 }
 
 #[test]
@@ -215,6 +221,71 @@ fn who_speaks_and_leaves_at_once_is_heard() {
     world.run(20);
     assert_eq!(world.people[0].heard()[0].content, b"hello and goodbye");
     assert_eq!(world.people[0].participant.members().len(), 1);
+}
+
+#[test]
+fn who_comes_back_with_the_same_number_is_heard_from_the_first_frame() {
+    let mut world = World::new(33, 2);
+    world.join();
+    let now = world.now();
+    world.say(0, 0, b"before");
+    world.people[0].participant.leave(0, now);
+    world.run(500);
+    assert!(world.people[0].participant.is_over());
+    // As another process with the same identity would.
+    world.restart(0);
+    world.relay.hold_deltas = true;
+    let back = |world: &World| world.people[0].participant.is_joined();
+    assert!(world.run_until(1_000, back));
+    assert_eq!(world.people[0].participant.connection().unwrap().0, 0);
+    world.say(0, 1, b"after");
+    world.run(100);
+    world.relay.tell_held();
+    world.run(50);
+    assert_eq!(world.people[1].heard().last().unwrap().content, b"after");
+}
+
+#[test]
+fn core_frames_lost_around_a_change_of_keys_are_sent_again() {
+    for seed in 0..8 {
+        let mut world = World::new(seed, 2);
+        world.join();
+        (world.loss_up, world.jitter_ms) = (250_000, 10);
+        let head = Head { class: Class::Core, profile: 0, time_hint: 0 };
+        let (node, before) = (world.node(0), world.people[0].participant.connection());
+        let rekey = Alert { code: U16::new(alert::REKEY), arg: U32::ZERO };
+        world.relay.say(node, &[Control::Alert(&rekey)]);
+        let mut frames = 0..;
+        while world.people[0].participant.connection() == before {
+            let text = MediaHead { head, ..media(frames.next().unwrap()) };
+            world.people[0].participant.send_media(&text, b"x").unwrap();
+            world.run(50);
+        }
+        // Nothing is said by the new connection, so nothing but the old one's pings can repair it.
+        world.run(3_500);
+        let mut heard: Vec<u32> = world.people[1].heard().iter().map(|it| it.frame).collect();
+        heard.sort_unstable();
+        assert_eq!(heard, (0..frames.start).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_waits_longer_than_its_connection_lasts_is_dropped_and_counted() {
+    let mut world = World::new(31, 2);
+    world.relay.terms.max_pps = 20;
+    world.join();
+    let rekey = Alert { code: U16::new(alert::REKEY), arg: U32::ZERO };
+    let node = world.node(0);
+    for frame in 0..400 {
+        world.say(0, frame, b"x");
+    }
+    world.relay.say(node, &[Control::Alert(&rekey)]);
+    world.run(6_000);
+    let dropped = world.people[0].participant.counters().outbox_dropped;
+    assert!(dropped > 200, "{dropped}");
+    world.say(0, 999, b"by the new one");
+    world.run(100);
+    assert_eq!(world.people[1].heard().last().unwrap().frame, 999, "none is in its way");
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub(crate) struct Relay {
     pub(crate) busy_ms: Option<u32>,
     resets: BTreeMap<NodeId, Instant>,
     out: Vec<(Address, Vec<u8>)>,
+    pub(crate) deaf_to_pings: bool,
     /// Roster lines gather until [`Relay::tell_held`].
     pub(crate) hold_deltas: bool,
     held: Vec<RosterEntry>,
@@ -62,6 +63,7 @@ pub(crate) struct Seat {
     bytes: u64,
     digest: u64,
     marks: u32,
+    marked: Vec<u64>,
     pub(crate) reports: Vec<Report>,
     pub(crate) path_responses: Vec<(Address, [u8; 8])>,
     pub(crate) gets: Vec<u8>,
@@ -95,6 +97,7 @@ impl Relay {
             busy_ms: None,
             resets: BTreeMap::new(),
             out: Vec::new(),
+            deaf_to_pings: false,
             hold_deltas: false,
             held: Vec::new(),
         }
@@ -162,20 +165,29 @@ impl Relay {
         }
         let text = text.to_vec();
         for message in Controls::parse(&text).flatten() {
-            self.message(from, node, &message, now);
+            self.message(from, node, arrival.conn, &message, now);
         }
     }
 
-    fn message(&mut self, from: Address, node: NodeId, message: &Control<'_>, now: Instant) {
+    fn message(
+        &mut self,
+        from: Address,
+        node: NodeId,
+        conn: u8,
+        message: &Control<'_>,
+        now: Instant,
+    ) {
         let Some(seat) = self.seats.get_mut(&node) else { return };
         match message {
+            Control::Ping(_) if self.deaf_to_pings => {}
             Control::Ping(ping) => {
                 seat.pings += 1;
                 let us = U64::new(now.as_nanos() / 1_000);
                 let next_core = ping.next_core.get();
-                let missing = seat.entry.active().map_or(0, |active| {
-                    active.link.receiving.missing(Class::Core as u8, next_core)
-                });
+                let missing = seat
+                    .entry
+                    .connection(conn)
+                    .map_or(0, |by| by.link.receiving.missing(Class::Core as u8, next_core));
                 let pong = Pong {
                     id: ping.id,
                     t_client_us: ping.t_client_us,
@@ -266,6 +278,7 @@ impl Relay {
         (seat.conn, seat.inst, seat.address) = (active.link.conn, active.link.inst, from);
         (seat.subscribe, seat.mine, seat.wishes) = Default::default();
         (seat.sent, seat.bytes, seat.digest, seat.marks) = (0, 0, 0, 0);
+        seat.marked.clear();
         seat.connections += 1;
         let entry = self.seats[&node].line(node, roster_phase::ACTIVE);
         self.tell_line(entry);
@@ -332,6 +345,7 @@ impl Relay {
         for node in self.seats.keys().copied().collect::<Vec<_>>() {
             let seat = self.seats.get_mut(&node).unwrap();
             seat.marks += 1;
+            seat.marked.push(seat.sent + 1);
             let mark = Mark {
                 n: U32::new(seat.marks),
                 sent: U64::new(seat.sent + 1),
@@ -407,6 +421,7 @@ impl Seat {
             bytes: 0,
             digest: 0,
             marks: 0,
+            marked: Vec::new(),
             reports: Vec::new(),
             path_responses: Vec::new(),
             gets: Vec::new(),
@@ -415,6 +430,11 @@ impl Seat {
             connections: 0,
             left: false,
         }
+    }
+
+    /// What its MARK `n` said was sent.
+    pub(crate) fn sent_at_mark(&self, n: u32) -> u64 {
+        self.marked[n as usize - 1]
     }
 
     fn count(&mut self, bytes: usize) {

@@ -49,6 +49,7 @@ pub(crate) struct World {
 
 pub(crate) struct Person {
     pub(crate) participant: Participant,
+    identity: Identity,
     pub(crate) address: Address,
     pub(crate) events: Vec<Event>,
     pub(crate) sent: Vec<Vec<u8>>,
@@ -83,10 +84,12 @@ impl World {
         };
         for index in 0..count {
             let suite = Suite::ALL[(seed as usize + index) % 2];
-            let participant = world.participant(suite);
+            let identity = Identity::generate(&mut world.random);
+            let participant = world.participant(&identity, suite);
             let address = index as Address;
             world.people.push(Person {
                 participant,
+                identity,
                 address,
                 events: Vec::new(),
                 sent: Vec::new(),
@@ -95,8 +98,14 @@ impl World {
         world
     }
 
-    fn participant(&mut self, suite: Suite) -> Participant {
-        let identity = Identity::generate(&mut self.random);
+    /// Another process takes this person's place, and asks to enter.
+    pub(crate) fn restart(&mut self, who: usize) {
+        let person = self.people.remove(who);
+        let participant = self.participant(&person.identity, Suite::ALL[who % 2]);
+        self.people.insert(who, Person { participant, ..person });
+    }
+
+    fn participant(&mut self, identity: &Identity, suite: Suite) -> Participant {
         let key = ExchangeKey::generate(&mut self.random);
         let claims = Claims {
             kid: 1,
@@ -114,7 +123,7 @@ impl World {
             session: SESSION,
             relay: self.relay_key,
             id: *identity.public(),
-            certificate: Certificate::sign(&identity, key.public(), u32::MAX),
+            certificate: Certificate::sign(identity, key.public(), u32::MAX),
             key,
             token: Token::mint(&self.issuer, &claims),
             caps: 0,
