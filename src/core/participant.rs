@@ -304,10 +304,11 @@ impl Participant {
         self.lines.sending().map(|line| &line.terms)
     }
 
-    /// The connection that data goes by: its number and its name.
+    /// The connection that control goes by, and data at the latest a moment after: its number and its
+    /// name.
     #[must_use]
     pub fn connection(&self) -> Option<(u8, Inst)> {
-        self.lines.sending().map(|line| (line.link.conn, line.link.inst))
+        self.lines.speaking().map(|line| (line.link.conn, line.link.inst))
     }
 
     /// Who this is.

@@ -318,7 +318,12 @@ impl Lines {
     /// What data goes by: the active line or for a moment the one before it, or else the fresh one.
     pub(super) fn sending(&self) -> Option<&Line> {
         let before = self.ending().filter(|_| self.trails.is_some());
-        before.or_else(|| self.active()).or_else(|| self.fresh())
+        before.or_else(|| self.speaking())
+    }
+
+    /// What control goes by: the active line, or else the fresh one.
+    pub(super) fn speaking(&self) -> Option<&Line> {
+        self.active().or_else(|| self.fresh())
     }
 
     /// What control goes by: the active line, or else the fresh one.
