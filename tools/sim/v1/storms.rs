@@ -219,11 +219,11 @@ impl World<'_> {
 
     /// A participant is banned, or kicked: by the operator, or by another who may, or who may not.
     fn send_away(&mut self, who: usize) -> Result<(), Breach> {
-        if !self.random.chance(300_000) {
+        if !self.random.chance(400_000) {
             return Ok(());
         }
         let (session, node) = (self.plan.cast[who].session, self.plan.cast[who].node);
-        match self.random.below(4) {
+        match self.random.below(5) {
             0 => {
                 self.faults.count(Fault::Banned);
                 self.note("is banned: participant", who as u64);
@@ -233,7 +233,7 @@ impl World<'_> {
                 self.plan.cast[who].aim = Aim::Out;
                 self.reload();
             }
-            1 => {
+            1 | 2 => {
                 self.faults.count(Fault::Kicked);
                 self.note("is kicked by the operator: participant", who as u64);
                 self.ledger.kicked.insert((session, node));
