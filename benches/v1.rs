@@ -2,8 +2,8 @@
 //! it is made of?
 //!
 //! The shipped shard over the network in memory, no kernel. Only the cycles are timed. Datagrams come in
-//! batches of 64; what the memory network itself costs (copying out of its queue) is in `forward`'s
-//! `refused/unrecognised`.
+//! batches of 64; what the memory network itself costs, copying out of its queue where the kernel would, is
+//! `v1/flood/noise`: to be taken off.
 //!
 //! `v1/forward`: ten members, every datagram leaves nine times; in ns per delivered datagram.
 //! `v1/flood`: in ns per datagram that goes nowhere. `v1/handshake`: one HELLO to its WELCOME.
@@ -127,6 +127,11 @@ fn flooding(criterion: &mut Criterion) {
     for suite in Suite::ALL {
         let mut club = Club::of(suite);
         let (mut room, mut guests) = entered(&mut club);
+        // Its data flows, so its key is at hand. Forged in the name of one at rest, each costs an
+        // expansion of the key more.
+        let genuine = guests[0].data(Class::Perceptual, 120);
+        room.say(0, &genuine);
+        room.settle();
         for len in [120, 1_200] {
             // A frame longer than any padded length is as good a forgery.
             let mut forged = guests[0].data(Class::Perceptual, 120);
@@ -150,6 +155,16 @@ fn flooding(criterion: &mut Criterion) {
     }
     let mut club = Club::new();
     let (mut room, mut guests) = entered(&mut club);
+    // What the memory network itself costs: to be taken off the others of its length.
+    for len in [120, 512, 1_200] {
+        let noise = vec![0x80; len];
+        group.bench_function(BenchmarkId::new("noise", len), |bencher| {
+            bencher.iter_custom(|datagrams| {
+                let (make, verdict) = (|| noise.clone(), Some(Verdict::Unrecognised));
+                timed(&mut room.shard, stranger, datagrams, verdict, Span::ZERO, make)
+            });
+        });
+    }
     let mut unknown = guests[0].data(Class::Perceptual, 120);
     unknown[4..12].copy_from_slice(&7u64.to_le_bytes());
     let seen = guests[0].data(Class::Perceptual, 120);
