@@ -119,10 +119,16 @@ pub struct Forward<'a, I, T> {
 pub(crate) struct Leaving {
     pub(crate) run: Run,
     pub(crate) sender: Sender,
-    /// What all of them got.
-    verdict: Verdict,
     /// How many receivers there are at most.
     audience: u64,
+}
+
+impl Leaving {
+    /// Takes a frame in, if it goes where these go and lies beside them; false if it does not.
+    #[inline]
+    pub(crate) fn take(&mut self, sender: Sender, slice: Slice) -> bool {
+        self.sender == sender && self.run.extend(slice)
+    }
 }
 
 /// Who sent a run, and to whom it goes.
@@ -263,25 +269,17 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             return Verdict::Alone;
         }
         let sender = Sender::V0(seat);
-        self.follow(sender, slice).unwrap_or_else(|| {
-            self.lead(sender, slice, audience, Verdict::Forwarded);
-            Verdict::Forwarded
-        })
-    }
-
-    /// Lets a frame leave with those before it, if it is their neighbour and goes where they go; answers
-    /// their verdict then.
-    #[inline]
-    pub(crate) fn follow(&mut self, sender: Sender, slice: Slice) -> Option<Verdict> {
-        let leaving = self.leaving.as_mut().filter(|leaving| leaving.sender == sender)?;
-        leaving.run.extend(slice).then_some(leaving.verdict)
+        if !self.leaving.as_mut().is_some_and(|leaving| leaving.take(sender, slice)) {
+            self.lead(sender, slice, audience);
+        }
+        Verdict::Forwarded
     }
 
     /// A frame that may be followed by others.
     #[inline]
-    pub(crate) fn lead(&mut self, sender: Sender, slice: Slice, audience: u64, verdict: Verdict) {
+    pub(crate) fn lead(&mut self, sender: Sender, slice: Slice, audience: u64) {
         self.flush();
-        self.leaving = Some(Leaving { run: Run::of(slice), sender, verdict, audience });
+        self.leaving = Some(Leaving { run: Run::of(slice), sender, audience });
     }
 
     /// Sends what is about to leave. To be called before anything changes who is a receiver.

@@ -83,8 +83,12 @@ impl Desk {
 
     /// When the next one has its turn; `None` when nobody waits.
     pub(super) fn next_turn(&self, now: Instant) -> Option<Instant> {
-        let pause = if self.turns.has(TURNS, now) { Span::ZERO } else { Span::from_millis(1) };
+        let pause = if self.has_turn(now) { Span::ZERO } else { Span::from_millis(1) };
         (!self.queue.is_empty()).then_some(now + pause)
+    }
+
+    fn has_turn(&self, now: Instant) -> bool {
+        self.turns.has(TURNS, now)
     }
 }
 
@@ -92,23 +96,17 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// A frame of class handshake: its verdict, or `None` when that comes with its turn.
     #[cold]
     pub(super) fn handle_handshake(&mut self, from: &ClientAddr, slice: Slice) -> Option<Verdict> {
-        let Some(access) = self.v1.access.clone() else { return Some(Verdict::V1Closed) };
+        let Some(access) = &self.v1.access else { return Some(Verdict::V1Closed) };
         let bytes = self.io.bytes(slice);
         let Ok(hello) = Hello::ref_from_bytes(bytes) else { return Some(Verdict::BadHello) };
-        let hello = *hello;
         if steer::shard_of(hello.header.session_id(), self.rules.shards) != self.rules.index {
             return Some(Verdict::Stray);
         }
-        let rang = access.relay.iter().map(|keys| keys.check_hello(bytes).map(|_| ()));
+        // What is wrong with its header is so under every key: only a mac1 may be another's.
         let mut refused = HelloRefused::Mac1;
-        let mut key = None;
-        for (index, rang) in rang.enumerate() {
-            match rang {
-                Ok(()) => key = key.or(Some(index)),
-                Err(why) => refused = why,
-            }
-        }
-        let Some(key) = key else { return Some(verdict(refused)) };
+        let rang = |keys: &RelayKeys| keys.check_hello(bytes).map_err(|why| refused = why).is_ok();
+        let Some(key) = access.relay.iter().position(rang) else { return Some(verdict(refused)) };
+        let (hello, access) = (*hello, Arc::clone(access));
         self.receive_hello(from, hello, access, key)
     }
 
@@ -154,17 +152,16 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// Gives those who wait their turns; who was answered meanwhile needs none.
     pub(crate) fn serve_desk(&mut self) {
         let mut turns = limits::CYCLE_HANDSHAKES_MAX;
-        while let Some(waiting) = self.v1.desk.queue.pop_front() {
-            if self.welcome_again(&waiting.from, &waiting.hello) {
-                self.counters.count(Verdict::WelcomedAgain);
-                continue;
-            }
-            if turns == 0 || !self.v1.desk.turns.take(TURNS, self.now) {
-                self.v1.desk.queue.push_front(waiting);
-                return;
-            }
-            turns -= 1;
-            let verdict = self.take_turn(&waiting);
+        while turns > 0 && !self.v1.desk.queue.is_empty() && self.v1.desk.has_turn(self.now) {
+            let Some(waiting) = self.v1.desk.queue.pop_front() else { return };
+            let again = self.welcome_again(&waiting.from, &waiting.hello);
+            let verdict = if again {
+                Verdict::WelcomedAgain
+            } else {
+                turns -= 1;
+                let _ = self.v1.desk.turns.take(TURNS, self.now);
+                self.take_turn(&waiting)
+            };
             self.counters.count(verdict);
         }
     }

@@ -20,7 +20,6 @@ use elara_core::wire::v1::header::CLASS_HANDSHAKE;
 use elara_core::wire::v1::{Bundle, Fault, Frame, Kind};
 use elara_core::{ClientAddr, NodeId, SessionId};
 
-use super::V1;
 use super::gather::may_wait;
 use super::participant::Participant;
 use super::rates::Allowance;
@@ -199,8 +198,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             self.alert(number, alert::PERMISSION, u32::from(class as u8));
             return Verdict::Forbidden;
         }
-        let own = them.entry.connection(arrival.conn).map(|connection| connection.link.inst.0);
-        if inst.is_some_and(|inst| Some(inst) != own) {
+        let connection = |_| them.entry.connection(arrival.conn);
+        let own = inst.and_then(connection).map(|connection| connection.link.inst.0);
+        if inst != own {
             return Verdict::ForeignInst;
         }
         if !them.allowance.take(slice.len(), origin.begun(), self.now) {
@@ -221,19 +221,20 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         };
         let Some(room) = v1.rooms.get_mut(place.room) else { return Verdict::UnknownParticipant };
         room.frames += 1;
+        // Who wants the frame before wants this one too: nobody is asked twice.
         let sender = Sender::V1(passing);
-        if let Some(verdict) = self.follow(sender, slice) {
-            return verdict;
+        if let Some(leaving) = self.leaving.as_mut()
+            && leaving.take(sender, slice)
+        {
+            return Verdict::Forwarded;
         }
-        let v1 = &*self.v1;
-        let Some(room) = v1.rooms.get(place.room) else { return Verdict::UnknownParticipant };
         let (before, after) = room.members.split_at(place.member as usize);
         let mut others = before.iter().chain(&after[1..]);
-        if !others.any(|member| v1.is_wanted(member, &passing)) {
+        if !others.any(|member| is_wanted(&v1.participants, member, &passing)) {
             return if room.members.len() == 1 { Verdict::Alone } else { Verdict::Unwanted };
         }
         let audience = room.members.len() as u64 - 1;
-        self.lead(sender, slice, audience, Verdict::Forwarded);
+        self.lead(sender, slice, audience);
         Verdict::Forwarded
     }
 
@@ -323,12 +324,6 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
         self.hint_reset(origin, slice);
         Verdict::UnknownParticipant
-    }
-}
-
-impl V1 {
-    fn is_wanted(&self, member: &Member, passing: &Passing) -> bool {
-        is_wanted(&self.participants, member, passing)
     }
 }
 
