@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use elara_core::crypto::PublicKey;
 use elara_runtime::keys::{self, Key, KeyKind};
 
 use super::{Failure, say};
@@ -75,16 +74,10 @@ fn facts(key: &Key) -> Vec<String> {
     let mut facts = vec![format!("{} public key: {}", key.kind(), key.public_text())];
     match key {
         Key::Relay(_) => {}
-        Key::Issuer(issuer) => facts.push(format!("kid: {}", suggested_kid(issuer.public()))),
+        Key::Issuer(issuer) => facts.push(format!("kid: {}", keys::suggested_kid(issuer.public()))),
         Key::Node(node) => facts.push(format!("node id: {}", node.node_id())),
     }
     facts
-}
-
-/// The number an issuer's key goes by unless its operator chooses another: it follows from the key,
-/// so that two keys of one operator rarely meet, and is not 0, which looks like an omission.
-pub(crate) fn suggested_kid(issuer: &PublicKey) -> u16 {
-    (issuer.node_id().0 as u16).max(1)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use elara_core::crypto::{ExchangeKey, Identity, Secret, base64url};
+use elara_core::crypto::{ExchangeKey, Identity, PublicKey, Secret, base64url};
 use elara_core::random::{Random, SecureRandom};
 use zeroize::Zeroizing;
 
@@ -122,6 +122,13 @@ impl Key {
         base64url::write(&mut text, public);
         text
     }
+}
+
+/// The number an issuer's key goes by unless its operator chooses another: it follows from the key,
+/// so that two keys of one operator rarely meet, and is not 0, which looks like an omission.
+#[must_use]
+pub fn suggested_kid(issuer: &PublicKey) -> u16 {
+    (issuer.node_id().0 as u16).max(1)
 }
 
 /// Why there is no key, and who must do what.

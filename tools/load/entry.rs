@@ -84,8 +84,7 @@ impl Options {
             Some(file) => {
                 let issuer = keys::load_issuer(file).map_err(|error| error.to_string())?;
                 let relay = self.relay(&addresses)?;
-                // As `elara keygen issuer` numbers it.
-                let suggested = (issuer.node_id().0 as u16).max(1);
+                let suggested = keys::suggested_kid(issuer.public());
                 Some(Pass::minted(relay, issuer, self.kid.unwrap_or(suggested)))
             }
         };

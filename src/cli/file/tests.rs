@@ -9,7 +9,6 @@ use elara_core::crypto::{Identity, PublicKey, Secret, base64url};
 use elara_runtime::V0Compat;
 use elara_runtime::keys::{self, Key, KeyKind};
 
-use super::super::keygen::suggested_kid;
 use super::*;
 
 fn parse(text: &str) -> Result<NodeConfig, Wrong> {
@@ -190,7 +189,7 @@ fn who_may_enter_by_v1_is_read_with_the_key_files_beside_the_file() {
     let current = keys::load_relay(&keys.folder.join("relay.key")).unwrap();
     assert_eq!(v1.relay_keys[0].public(), current.public());
     assert_eq!(Key::Relay(v1.relay_keys[1].clone()).public_text(), old.public_text());
-    let follows = suggested_kid(&keys.issuer);
+    let follows = keys::suggested_kid(&keys.issuer);
     assert_eq!(v1.issuers, [(0, keys.issuer), (follows, keys.issuer)]);
     assert!(v1.bans.contains(&keys.issuer.0) && v1.bans.len() == 1);
 }
@@ -256,5 +255,5 @@ fn the_manuals_example_of_who_may_enter_is_accepted() {
     let example = example.replace("/etc/elara", keys.folder.to_str().unwrap());
     let v1 = keys.parse(&example).unwrap().v1;
     // Both stand in the manual for the key of 32 bytes 01, and the number that follows from it.
-    assert_eq!(v1.issuers, [(suggested_kid(&keys.issuer), keys.issuer)]);
+    assert_eq!(v1.issuers, [(keys::suggested_kid(&keys.issuer), keys.issuer)]);
 }

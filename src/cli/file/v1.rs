@@ -12,7 +12,6 @@ use elara_runtime::{ConfigError, NodeConfig, V1Config, keys};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::super::keygen::suggested_kid;
 use super::Located;
 use super::values::Whole;
 
@@ -43,7 +42,7 @@ impl Form {
             let kid = match issuer.kid {
                 Some(Whole(kid)) => NodeConfig::check("v1.issuers.kid", kid)
                     .map_err(|error| error.to_string())? as u16,
-                None => suggested_kid(&key),
+                None => keys::suggested_kid(&key),
             };
             Ok((kid, key))
         })?;

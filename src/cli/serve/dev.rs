@@ -17,7 +17,6 @@ use elara_core::random::Random;
 use elara_runtime::V1Config;
 use elara_runtime::keys::{self, KeyKind, OsRandom};
 
-use super::super::keygen::suggested_kid;
 use super::super::{Failure, time};
 
 /// How long the addresses open the door, in seconds: a day, unless the relay ends before.
@@ -53,7 +52,7 @@ impl Dev {
         if !v1.is_open() {
             let issuer = self.issuer.public();
             v1.relay_keys = vec![self.relay.clone()];
-            v1.issuers = vec![(suggested_kid(issuer), *issuer)];
+            v1.issuers = vec![(keys::suggested_kid(issuer), *issuer)];
         }
     }
 
@@ -83,7 +82,7 @@ impl Dev {
         OsRandom.fill(&mut serial);
         let now = time::now();
         let claims = Claims {
-            kid: suggested_kid(self.issuer.public()),
+            kid: keys::suggested_kid(self.issuer.public()),
             session: self.session,
             subject: Subject::Bearer(serial),
             permissions: Permissions::SEND_ALL.and(Permissions::RECEIVE),

@@ -12,7 +12,6 @@ use elara_core::random::Random;
 use elara_runtime::keys::{self, OsRandom};
 use serde::Serialize;
 
-use super::super::keygen::suggested_kid;
 use super::super::{Failure, say, time};
 use super::fields::{CLASSES, Fields};
 use super::{key, text_of};
@@ -178,7 +177,7 @@ impl Mint {
             Subject::Bearer(serial)
         };
         Ok(Claims {
-            kid: self.kid.unwrap_or_else(|| suggested_kid(issuer)),
+            kid: self.kid.unwrap_or_else(|| keys::suggested_kid(issuer)),
             session: self.session,
             subject: self.node.map_or_else(bearer, Subject::Bound),
             permissions: self.grants.permissions(),
