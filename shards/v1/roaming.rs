@@ -41,11 +41,11 @@ impl Roaming {
     }
 
     /// A verified datagram came from `from`, which is not where the participant is. The challenge to send
-    /// there, if one is; `fresh` is random.
+    /// there, if one is; `fresh` makes a random one.
     pub(super) fn handle_elsewhere(
         &mut self,
         from: ClientAddr,
-        fresh: [u8; 8],
+        fresh: impl FnOnce() -> [u8; 8],
         now: Instant,
     ) -> Option<[u8; 8]> {
         let too_often = SWITCH_EVERY.as_nanos() * (SWITCHES_AT_ONCE - 1);
@@ -59,7 +59,7 @@ impl Roaming {
             Some(pending) if pending.addr == from && now < pending.until => pending,
             _ => self.pending.insert(Pending {
                 addr: from,
-                challenge: fresh,
+                challenge: fresh(),
                 until: now + PATH_WAIT,
             }),
         };
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn an_address_is_believed_when_it_answers() {
         let mut roaming = Roaming::new();
-        assert_eq!(roaming.handle_elsewhere(addr(2), [7; 8], at(0)), Some([7; 8]));
+        assert_eq!(roaming.handle_elsewhere(addr(2), || [7; 8], at(0)), Some([7; 8]));
         assert_eq!(
-            roaming.handle_elsewhere(addr(2), [8; 8], at(1)),
+            roaming.handle_elsewhere(addr(2), || [8; 8], at(1)),
             Some([7; 8]),
             "the same again"
         );
@@ -119,18 +119,18 @@ mod tests {
     #[test]
     fn newer_traffic_from_home_and_time_end_it() {
         let mut roaming = Roaming::new();
-        roaming.handle_elsewhere(addr(2), [7; 8], at(0));
+        roaming.handle_elsewhere(addr(2), || [7; 8], at(0));
         roaming.handle_home();
         assert!(!roaming.handle_response(&addr(2), &[7; 8], at(1)));
-        roaming.handle_elsewhere(addr(2), [7; 8], at(2));
+        roaming.handle_elsewhere(addr(2), || [7; 8], at(2));
         assert!(!roaming.handle_response(&addr(2), &[7; 8], at(3_002)));
-        assert_eq!(roaming.handle_elsewhere(addr(2), [6; 8], at(3_002)), Some([6; 8]));
+        assert_eq!(roaming.handle_elsewhere(addr(2), || [6; 8], at(3_002)), Some([6; 8]));
     }
 
     #[test]
     fn challenges_are_few_however_many_addresses_there_are() {
         let mut roaming = Roaming::new();
-        let ask = |n: u16| roaming.handle_elsewhere(addr(n % 7), [1; 8], at(n.into()));
+        let ask = |n: u16| roaming.handle_elsewhere(addr(n % 7), || [1; 8], at(n.into()));
         let asked = (0..1_000).filter_map(ask).count();
         assert!((5..=8).contains(&asked), "{asked} in a second");
     }
@@ -141,7 +141,7 @@ mod tests {
         let mut switches = 0;
         for ms in (0..60_000).step_by(10) {
             let port = if ms % 20 == 0 { 1 } else { 2 };
-            if let Some(challenge) = roaming.handle_elsewhere(addr(port), [1; 8], at(ms)) {
+            if let Some(challenge) = roaming.handle_elsewhere(addr(port), || [1; 8], at(ms)) {
                 switches += u32::from(roaming.handle_response(&addr(port), &challenge, at(ms)));
             }
         }

@@ -8,6 +8,7 @@ use elara_core::limits::PATH_DATAGRAM_MIN;
 use elara_core::random::Random;
 use elara_core::wire::v1::control::Control;
 
+use super::V1;
 use super::ingress::Origin;
 use super::participant::pages;
 use super::roaming::Roaming;
@@ -50,10 +51,12 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     #[cold]
     fn challenge(&mut self, number: u32, from: &ClientAddr) {
         let now = self.now;
-        let [there, home] = std::array::from_fn(|_| self.v1.random.next_u64().to_le_bytes());
-        let Some(them) = self.v1.participants.get_mut(number) else { return };
+        let V1 { participants, random, .. } = &mut *self.v1;
+        let Some(them) = participants.get_mut(number) else { return };
         let roaming = them.roaming.get_or_insert_with(|| Box::new(Roaming::new()));
-        let Some(there) = roaming.handle_elsewhere(*from, there, now) else { return };
+        let mut fresh = || random.next_u64().to_le_bytes();
+        let Some(there) = roaming.handle_elsewhere(*from, &mut fresh, now) else { return };
+        let home = fresh();
         self.send_control(number, from, 0, &[Control::PathChallenge(&there)]);
         self.tell_participant(number, &[Control::PathChallenge(&home)]);
     }
