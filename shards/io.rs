@@ -22,7 +22,7 @@ use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 
 use elara_core::ClientAddr;
-use elara_core::time::{Instant, UnixMillis};
+use elara_core::time::{Instant, Span, UnixMillis};
 
 use crate::counters::Egress;
 use crate::sys::wait::Bell;
@@ -78,6 +78,15 @@ pub enum Wait {
     Until(Instant),
     /// Until a datagram or a wake-up comes.
     Forever,
+}
+
+/// How hard a shard has worked, and what was lost because it could not keep up. Both only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strain {
+    /// Cpu time of the calling thread, user and system.
+    pub worked: Span,
+    /// Datagrams that the kernel dropped because the socket's receive queue was full.
+    pub overflowed: u64,
 }
 
 /// Bytes in a buffer of the back end. Good until the next [`Io::enter`].
@@ -204,6 +213,11 @@ pub trait Io {
     /// [`Io::receive`] has answered `None` after an [`Io::enter`], and asked for every cycle: of more than
     /// `limits::REFUSALS_MAX` that wait the later ones are lost here, and only [`Io::egress`] has them.
     fn refused(&mut self) -> Option<Refusal>;
+
+    /// How hard this thread has worked so far. Two system calls: to be asked now and then, not every cycle.
+    fn strain(&mut self) -> Strain {
+        Strain::default()
+    }
 
     /// What became of all sends so far. Settled when [`Io::receive`] has answered `None` after an
     /// [`Io::enter`].
