@@ -9,10 +9,8 @@
 //!   Validation   classify ─▶ Header::check_v0 ─▶ seat_of            refusals: Verdict
 //!   Processing   learn, when the seat is not known
 //!   State        seen = now
-//!   Propagation  fan_out ─▶ a run of neighbours ─▶ flush: Io::send
+//!   Propagation  fan_out ─▶ departures                 sent when the cycle has taken in what it takes in
 //! ```
-//! A sender's burst leaves as it came: frames that lie side by side and go to the same receivers are sent
-//! to each of them at once ([`Run`]), at the latest at the end of their train.
 //! Measured by `benches/forward.rs`; kept off the heap by `tests/no_alloc.rs`.
 
 use elara_core::limits::V0_FRAME_MIN;
@@ -22,12 +20,13 @@ use elara_core::wire::header::Malformed;
 use elara_core::{Cidr, ClientAddr, NodeId, SessionId};
 
 use crate::command::Notice;
+use crate::cost;
 use crate::counters::Counters;
+use crate::departures::{Departures, Passing, Site, Wire};
 use crate::io::{Io, Slice, Train};
-use crate::run::Run;
 use crate::sessions::{Seat, Sessions};
 use crate::steer;
-use crate::v1::{Known, Passing, V1};
+use crate::v1::{Known, V1};
 use crate::verdict::Verdict;
 
 /// For whom wire v0 is open.
@@ -110,34 +109,10 @@ pub struct Forward<'a, I, T> {
     pub calendar: UnixMillis,
     /// Who is told when a table changes.
     pub tell: T,
-    /// Frames of this train that have their verdict and are about to leave.
-    pub(crate) leaving: Option<Leaving>,
-}
-
-/// Frames that are about to leave together.
-#[derive(Clone, Copy)]
-pub(crate) struct Leaving {
-    pub(crate) run: Run,
-    pub(crate) sender: Sender,
-    /// How many receivers there are at most.
-    audience: u64,
-}
-
-impl Leaving {
-    /// Takes a frame in, if it goes where these go and lies beside them; false if it does not.
-    #[inline]
-    pub(crate) fn take(&mut self, sender: Sender, slice: Slice) -> bool {
-        self.sender == sender && self.run.extend(slice)
-    }
-}
-
-/// Who sent a run, and to whom it goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sender {
-    /// A v0 participant, to everyone else in its session.
-    V0(Seat),
-    /// A v1 participant, to those who asked for this.
-    V1(Passing),
+    /// What has its verdict and is about to leave.
+    pub(crate) departures: &'a mut Departures,
+    /// The shard has more to do than it likes.
+    pub(crate) loaded: bool,
 }
 
 /// The participant the datagram before spoke for: a train comes from one source, mostly for one session.
@@ -149,16 +124,14 @@ struct Familiar {
 }
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
-    /// Every datagram of a train, in order, until `counters.copies` has reached `wall`. Answers what is
-    /// left of the train then. At least one datagram is dealt with.
+    /// Every datagram of a train, in order, until the cycle has taken on what it may. Answers what is left
+    /// of the train then. At least one datagram is dealt with.
     #[inline]
-    pub fn handle_train(&mut self, train: &Train, wall: u64) -> Option<Train> {
+    pub fn handle_train(&mut self, train: &Train) -> Option<Train> {
         self.counters.trains += 1;
         let (mut familiar, mut known) = (None, None);
         for (done, slice) in train.datagrams().enumerate() {
-            let leaving = self.leaving.map_or(0, |it| it.run.frames() * it.audience);
-            if done > 0 && self.counters.copies + self.v1.owed + leaving >= wall {
-                self.flush();
+            if done > 0 && self.is_spent() {
                 return train.rest(done);
             }
             self.counters.datagrams += 1;
@@ -172,8 +145,13 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
                 self.counters.count(verdict);
             }
         }
-        self.flush();
         None
+    }
+
+    /// Whether this cycle has taken on as much as it may.
+    #[inline]
+    pub(crate) fn is_spent(&self) -> bool {
+        self.departures.spent >= cost::CYCLE
     }
 
     /// A datagram's verdict; `None` when that comes later, with its turn at the handshake desk.
@@ -211,6 +189,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             return refusal(malformed);
         }
         let (session, node) = (header.session_id(), header.node_id());
+        let Some(class) = header.class() else { return Verdict::BadClass };
         let seat = match *familiar {
             Some(known) if known.session == session && known.node == node => known.seat,
             _ => {
@@ -225,7 +204,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
                 seat
             }
         };
-        self.fan_out(seat, slice)
+        let passing = Passing { number: 0, node, class, stream: None };
+        self.fan_out(seat, passing, slice)
     }
 
     /// The cold half: a datagram from someone, or from somewhere, we do not know.
@@ -236,6 +216,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         session: SessionId,
         node: NodeId,
     ) -> Result<Seat, Verdict> {
+        // Who is a receiver may change.
         self.flush();
         let open =
             self.rules.v0.as_ref().is_some_and(|v0| v0.open.iter().any(|cidr| cidr.contains(from)));
@@ -260,46 +241,23 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
 
     /// The bytes that came, to everyone in the session but the one they came from.
     #[inline]
-    fn fan_out(&mut self, seat: Seat, slice: Slice) -> Verdict {
+    fn fan_out(&mut self, seat: Seat, passing: Passing, slice: Slice) -> Verdict {
         let session = self.sessions.session_mut(seat);
         session.frames += 1;
         session.members[seat.member as usize].seen = self.now;
         let audience = session.members.len() as u64 - 1;
+        let site = Site { wire: Wire::V0, slot: seat.session, session: session.id };
+        let outlet = &mut session.outlet;
         if audience == 0 {
             return Verdict::Alone;
         }
-        let sender = Sender::V0(seat);
-        if !self.leaving.as_mut().is_some_and(|leaving| leaving.take(sender, slice)) {
-            self.lead(sender, slice, audience);
+        if self.departures.extend(outlet, &passing, slice)
+            || self.departures.push(self.io, site, outlet, passing, slice, audience)
+        {
+            Verdict::Forwarded
+        } else {
+            Verdict::Congested
         }
-        Verdict::Forwarded
-    }
-
-    /// A frame that may be followed by others.
-    #[inline]
-    pub(crate) fn lead(&mut self, sender: Sender, slice: Slice, audience: u64) {
-        self.flush();
-        self.leaving = Some(Leaving { run: Run::of(slice), sender, audience });
-    }
-
-    /// Sends what is about to leave. To be called before anything changes who is a receiver.
-    #[inline]
-    pub(crate) fn flush(&mut self) {
-        let Some(leaving) = self.leaving.take() else { return };
-        match leaving.sender {
-            Sender::V0(seat) => self.send_v0(&leaving.run, seat),
-            Sender::V1(passing) => self.send_v1(&leaving.run, &passing),
-        }
-    }
-
-    #[inline]
-    fn send_v0(&mut self, run: &Run, seat: Seat) {
-        let members = &self.sessions.session_mut(seat).members;
-        let (before, after) = members.split_at(seat.member as usize);
-        for member in before.iter().chain(&after[1..]) {
-            self.io.send(&member.addr, &[run.slice()], run.segment(), 0);
-        }
-        self.counters.copies += run.frames() * (members.len() as u64 - 1);
     }
 }
 

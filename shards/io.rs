@@ -12,6 +12,7 @@
 //! waits.
 
 mod arena;
+mod lasting;
 mod ledger;
 pub mod memory;
 mod refusals;
@@ -103,6 +104,12 @@ impl Slice {
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len as usize
+    }
+
+    /// Whether `next` begins where this one ends.
+    #[inline]
+    pub(crate) fn is_before(&self, next: &Self) -> bool {
+        self.buffer == next.buffer && self.start + u32::from(self.len) == next.start
     }
 
     /// Whether it is empty.
@@ -213,6 +220,20 @@ pub trait Io {
     /// [`Io::receive`] has answered `None` after an [`Io::enter`], and asked for every cycle: of more than
     /// `limits::REFUSALS_MAX` that wait the later ones are lost here, and only [`Io::egress`] has them.
     fn refused(&mut self) -> Option<Refusal>;
+
+    /// A buffer that outlives the cycle, of `limits::LASTING_BUFFER` bytes, until it is released. `None`
+    /// when all `limits::LASTING_BUFFERS` are in use.
+    fn reserve(&mut self) -> Option<u16>;
+
+    /// Copies what a slice names into a reserved buffer, at `at`. The slice of the copy is good until that
+    /// buffer is released.
+    ///
+    /// # Panics
+    /// When it does not fit there.
+    fn keep(&mut self, buffer: u16, at: usize, slice: Slice) -> Slice;
+
+    /// Gives a reserved buffer back. What has been queued from it still leaves as it is.
+    fn release(&mut self, buffer: u16);
 
     /// How hard this thread has worked so far. Two system calls: to be asked now and then, not every cycle.
     fn strain(&mut self) -> Strain {

@@ -23,14 +23,20 @@
 
 pub mod access;
 pub mod command;
+mod cost;
 pub mod counters;
+mod departures;
+mod egress;
 pub mod forward;
 pub mod io;
 mod keyed;
 pub mod mailbox;
+mod march;
+mod plan;
 mod run;
 pub mod sessions;
 pub mod shard;
+mod slab;
 pub mod socket;
 pub mod start;
 pub mod steer;

@@ -8,7 +8,7 @@
 //! A send costs some two microseconds whatever it carries, a further segment some hundred nanoseconds: so
 //! a sender's burst leaves as it came. Nothing waits for a run to grow; it ends with its train.
 
-use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX};
+use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX, TAG_LEN, V1_FRAME_MAX};
 
 use crate::io::Slice;
 
@@ -31,8 +31,7 @@ impl Run {
     #[inline]
     pub(crate) fn extend(&mut self, frame: Slice) -> bool {
         let whole = self.slice.len() == usize::from(self.segment) * usize::from(self.frames);
-        let next = self.slice.buffer == frame.buffer
-            && self.slice.start + u32::from(self.slice.len) == frame.start;
+        let next = self.slice.is_before(&frame);
         let fits = self.slice.len() + frame.len() <= DATAGRAM_MAX
             && usize::from(self.frames) < SEGMENTS_MAX;
         let joins = whole && next && fits && 0 < frame.len && frame.len <= self.segment;
@@ -53,10 +52,37 @@ impl Run {
         self.frames as u64
     }
 
+    /// Bytes of each of them but perhaps the last.
+    pub(crate) const fn frame_len(&self) -> u16 {
+        self.segment
+    }
+
+    /// Each of them.
+    #[inline]
+    pub(crate) fn each(&self) -> impl Iterator<Item = Slice> + use<> {
+        let (whole, step) = (self.slice, self.segment);
+        (0..self.frames).map(move |index| {
+            let offset = index * step;
+            Slice {
+                len: step.min(whole.len - offset),
+                start: whole.start + u32::from(offset),
+                ..whole
+            }
+        })
+    }
+
     /// Where the kernel is to cut; 0 when there is one frame.
     pub(crate) const fn segment(&self) -> u16 {
         if self.frames > 1 { self.segment } else { 0 }
     }
+}
+
+/// The wrapping sum of the last eight bytes of each frame, which are half of its tag.
+pub(crate) fn digest(frames: &[u8], segment: u16) -> u64 {
+    const { assert!(TAG_LEN >= 8 && V1_FRAME_MAX > TAG_LEN) };
+    let len = if segment == 0 { frames.len() } else { usize::from(segment) };
+    let tails = frames.chunks(len.max(1)).filter_map(|frame| frame.last_chunk());
+    tails.fold(0, |sum, tail| sum.wrapping_add(u64::from_le_bytes(*tail)))
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use elara_core::{ClientAddr, NodeId, SessionId};
 use hashbrown::HashMap;
 
 use crate::command::{Notice, Why};
+use crate::departures::Outlet;
 use crate::keyed::Keyed;
 use crate::verdict::Verdict;
 
@@ -64,6 +65,8 @@ pub struct Session {
     pub frames: u64,
     /// Everyone in it; the order means nothing.
     pub members: Vec<Member>,
+    /// What is about to leave.
+    pub(crate) outlet: Outlet,
 }
 
 /// Where a participant sits: its session's slot and its place among the members.
@@ -139,6 +142,12 @@ impl Sessions {
     #[inline]
     pub fn session_mut(&mut self, seat: Seat) -> &mut Session {
         &mut self.slots[seat.session as usize]
+    }
+
+    /// The session in a slot, if there is one.
+    #[inline]
+    pub(crate) fn slot_mut(&mut self, slot: u32) -> Option<&mut Session> {
+        self.slots.get_mut(slot as usize)
     }
 
     /// The session with this id.
@@ -230,7 +239,8 @@ impl Sessions {
     }
 
     fn open(&mut self, id: SessionId, now: Instant, tell: &mut impl FnMut(Notice)) -> u32 {
-        let session = Session { id, opened: now, frames: 0, members: Vec::new() };
+        let (members, outlet) = (Vec::new(), Outlet::default());
+        let session = Session { id, opened: now, frames: 0, members, outlet };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = session;
@@ -281,16 +291,20 @@ impl Sessions {
     fn forget(&mut self, seat: Seat, why: Why, now: Instant, tell: &mut impl FnMut(Notice)) {
         let slot = seat.session;
         let session = &mut self.slots[slot as usize];
-        let gone = session.members.swap_remove(seat.member as usize);
+        let (place, len) = (seat.member as usize, session.members.len());
+        let gone = session.members[place];
+        for (from, to) in session.outlet.close_gap(place, len) {
+            let moved = session.members[from];
+            session.members[to] = moved;
+            let seat = Seat { session: slot, member: to as u32 };
+            self.by_node.insert((slot, moved.node), seat.member);
+            self.by_addr.insert(moved.addr, seat);
+        }
+        session.members.pop();
         self.by_addr.remove(&gone.addr);
         self.by_node.remove(&(slot, gone.node));
         uncount_ip(&mut self.per_ip, &gone.addr);
         tell(Notice::Left { session: session.id, node: gone.node, why });
-        // The last member has taken the empty place.
-        if let Some(moved) = session.members.get(seat.member as usize) {
-            self.by_node.insert((slot, moved.node), seat.member);
-            self.by_addr.insert(moved.addr, seat);
-        }
         match session.members.as_slice() {
             [] => {
                 self.by_id.remove(&session.id);

@@ -3,10 +3,11 @@
 //! ```text
 //!   1 enter    queued sends to the kernel, buffers back, wait for work or the next timer
 //!   2 now      the only clock read of the cycle
-//!   3 receive  trains, at most a budget: forward
-//!   4 mail     commands, at most a budget, while reports have room
-//!   5 work     one handshake, deltas and marks, at most a budget
-//!   6 timers   who has been silent too long
+//!   3 receive  trains, at most a budget: verdicts, and what is to leave
+//!   4 send     small frames of all sessions, then large ones, then a slice for sessions of very many
+//!   5 mail     commands, at most a budget, while reports have room
+//!   6 work     one handshake, deltas and marks, at most a budget
+//!   7 timers   who has been silent too long
 //! ```
 //! A shard owns its sessions, its counters and its back end; nothing outside can touch them. The same
 //! type is shipped, simulated and benchmarked.
@@ -21,6 +22,7 @@ use elara_core::time::{Instant, Span, UnixMillis};
 use crate::access::Access;
 use crate::command::{Command, Notice, ParticipantView, Report, SessionLine, SessionView};
 use crate::counters::Counters;
+use crate::departures::Departures;
 use crate::forward::{Forward, Rules};
 use crate::io::{Io, Wait};
 use crate::mailbox::{Receiver, Sender};
@@ -72,6 +74,7 @@ pub struct Shard<I> {
     rules: Rules,
     sessions: Sessions,
     v1: V1,
+    departures: Departures,
     counters: Counters,
     commands: Receiver<Command>,
     gazette: Gazette,
@@ -106,6 +109,7 @@ impl<I: Io> Shard<I> {
             sessions: Sessions::new(bounds, config.hash_keys, now),
             v1,
             rules: Rules { index: config.index, shards: config.shards, v0: config.v0 },
+            departures: Departures::default(),
             counters: Counters::default(),
             commands,
             gazette: Gazette { reports, lost: 0, unsaid: 0 },
@@ -204,7 +208,8 @@ impl<I: Io> Shard<I> {
             now: self.now,
             calendar: UnixMillis(read.0 + self.now.since(at).as_nanos() / 1_000_000),
             tell: |notice| gazette.tell(notice),
-            leaving: None,
+            departures: &mut self.departures,
+            loaded: false,
         }
     }
 
@@ -218,27 +223,28 @@ impl<I: Io> Shard<I> {
     /// What wire v1 does besides forwarding.
     fn work(&mut self) {
         let mut forward = self.forward();
-        forward.serve_holds();
         forward.serve_desk();
         forward.do_chores();
         forward.sweep();
     }
 
+    /// Takes in what has arrived, until the cycle has as much as it may, and sends it on.
     fn receive(&mut self) {
         let mut budget = limits::CYCLE_TRAINS_MAX;
-        let wall = self.counters.copies + limits::CYCLE_SENDS_MAX as u64;
+        self.departures.spent = 0;
         let mut forward = self.forward();
-        forward.v1.owed = 0;
-        while budget > 0 && forward.counters.copies + forward.v1.owed < wall {
+        while budget > 0 && !forward.is_spent() {
             let Some(train) = forward.io.receive() else { break };
-            if let Some(rest) = forward.handle_train(&train, wall) {
+            if let Some(rest) = forward.handle_train(&train) {
                 forward.io.put_back(rest);
             }
             budget -= 1;
         }
+        let overrun = budget == 0 || forward.is_spent();
+        forward.send_departures();
         drop(forward);
-        self.backlog = budget == 0 || self.counters.copies + self.v1.owed >= wall;
-        self.counters.overruns += u64::from(self.backlog);
+        self.backlog = overrun || !self.departures.marches.is_idle();
+        self.counters.overruns += u64::from(overrun);
     }
 
     fn read_mail(&mut self) -> Flow {
@@ -336,6 +342,7 @@ impl<I: Io> Shard<I> {
         let mut forward = self.forward();
         forward.close_desk();
         forward.serve_all_holds();
+        forward.send_all_slices();
         drop(forward);
         self.io.enter(Wait::No)
     }

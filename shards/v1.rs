@@ -9,15 +9,16 @@
 //! ```
 //! | module | owns |
 //! |---|---|
-//! | `ingress` | a frame: what it is, whose, whether it is genuine; the fan-out |
+//! | `ingress` | a frame: what it is, whose, whether it is genuine |
 //! | `desk` | HELLO to WELCOME, and every other answer to strangers |
 //! | `membership` | entering, and what a new connection changes |
 //! | `whereabouts` | at home, elsewhere, silent |
 //! | `leaving` | a goodbye, being sent away, silence, expiry |
 //! | `control` | what participants say to the relay |
 //! | `chores` | what the relay says of its own accord |
-//! | `gather` | small frames that waited, in bundles |
-//! | `hold`, `roaming`, `rates`, `marks`, `bulletin`, `prefixes` | one machine each, without I/O |
+//! | `fanout` | what leaves for the members of a room |
+//! | `gather` | small frames that wait, and leave in bundles |
+//! | `hold`, `pack`, `roaming`, `rates`, `marks`, `bulletin`, `prefixes` | one machine each, without I/O |
 //! | `participant`, `room`, `slab` | the tables |
 //!
 //! The methods stand on [`Forward`](crate::forward::Forward), which has the back end and the cycle's
@@ -29,18 +30,19 @@ mod chores;
 mod control;
 mod desk;
 mod egress;
+mod fanout;
 mod gather;
 mod hold;
 mod ingress;
 mod leaving;
 mod marks;
 mod membership;
+mod pack;
 mod participant;
 mod prefixes;
 mod rates;
 mod roaming;
 mod room;
-mod slab;
 mod whereabouts;
 
 use std::collections::VecDeque;
@@ -58,13 +60,13 @@ use crate::command::{ParticipantView, SessionLine, SessionView};
 use crate::io::Refusal;
 use crate::keyed::Keyed;
 
+use crate::slab::Slab;
 use desk::Desk;
-use hold::Packet;
+use pack::Packet;
 use participant::Participant;
 use room::Room;
-use slab::Slab;
 
-pub(crate) use ingress::{Known, Passing};
+pub(crate) use ingress::Known;
 
 /// Everything a shard knows of wire v1.
 #[derive(Debug)]
@@ -90,8 +92,6 @@ pub(crate) struct V1 {
     chores: Wheel,
     /// When frames that wait in a room are due, by its number.
     holds: Wheel,
-    /// About how many sends this cycle has taken in that wait.
-    pub(crate) owed: u64,
     /// Datagrams put together for many, and for one.
     shared: Vec<Packet>,
     single: Vec<Packet>,
@@ -131,7 +131,6 @@ impl V1 {
             timers: Wheel::new(TIMER_TICK, slots(limits::V1_SILENCE, TIMER_TICK), now),
             chores: Wheel::new(CHORE_TICK, slots(Span::from_secs(1), CHORE_TICK), now),
             holds: Wheel::new(HOLD_TICK, 16, now),
-            owed: 0,
             shared: Vec::new(),
             single: Vec::new(),
             busy_rooms: VecDeque::new(),

@@ -127,6 +127,8 @@ verdicts! {
     OverRate = "over_rate": "faster than its sender's token allows",
 
     // The frame is sound, but not here or not now.
+    /// Its session has so many members that the frames before it are still on their way.
+    Congested = "congested": "its session is so large that the frames before it are still on their way",
     /// Its session belongs to another shard.
     Stray = "stray": "its session belongs to another shard",
     /// It would open a session, and the table of sessions is full.

@@ -23,6 +23,7 @@ use elara_core::limits;
 use elara_core::random::{Random, Seeded};
 use elara_core::time::{Instant, UnixMillis};
 
+use super::lasting::Lasting;
 use super::{Io, Refusal, Slice, Train, Wait};
 use crate::counters::Egress;
 
@@ -30,7 +31,7 @@ pub use mischief::Mischief;
 pub use outbox::{Outcome, Sent};
 
 use outbox::Outbox;
-use pool::Pool;
+use pool::{LASTING, Pool};
 use queue::Queue;
 
 /// How much memory a [`Memory`] takes, once.
@@ -78,6 +79,7 @@ pub struct Memory {
     queue: Queue,
     pool: Pool,
     outbox: Outbox,
+    lasting: Lasting,
     mischief: Mischief,
     random: Seeded,
     starved: u64,
@@ -99,6 +101,7 @@ impl Memory {
             queue: Queue::new(capacity.queue_datagrams, capacity.queue_bytes),
             pool: Pool::new(capacity.buffers, capacity.buffer_bytes),
             outbox: Outbox::new(capacity.send_queue, capacity.sent_datagrams, capacity.sent_bytes),
+            lasting: Lasting::new(LASTING),
             mischief: Mischief::default(),
             random: Seeded::new(seed),
             starved: 0,
@@ -212,6 +215,7 @@ impl Memory {
 impl Io for Memory {
     fn enter(&mut self, wait: Wait) -> std::io::Result<()> {
         self.settle();
+        self.lasting.settle();
         self.pool.recycle();
         self.asked = wait;
         self.fill();
@@ -258,6 +262,18 @@ impl Io for Memory {
 
     fn refused(&mut self) -> Option<Refusal> {
         self.outbox.refused()
+    }
+
+    fn reserve(&mut self) -> Option<u16> {
+        self.lasting.reserve()
+    }
+
+    fn keep(&mut self, buffer: u16, at: usize, slice: Slice) -> Slice {
+        self.pool.keep(buffer, at, slice)
+    }
+
+    fn release(&mut self, buffer: u16) {
+        self.lasting.release(buffer);
     }
 
     fn egress(&self) -> Egress {

@@ -8,10 +8,13 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
 use elara_core::ClientAddr;
-use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_ARENA, V1_FRAME_MAX};
+use elara_core::limits::{
+    LASTING_BUFFER, LASTING_BUFFERS, RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_ARENA, V1_FRAME_MAX,
+};
 use elara_core::time::{Instant, Span, UnixMillis};
 
 use super::arena::Arena;
+use super::lasting::Lasting;
 use super::ledger::{Ledger, weigh};
 use super::{Io, Refusal, Slice, Train, Wait, is_lasting, pieces};
 use crate::counters::{Egress, Reason};
@@ -53,6 +56,9 @@ pub struct Syscall {
     slices: Vec<Slice>,
     /// What queued sends carry that never was in the inbox.
     arena: Arena,
+    lasting: Lasting,
+    /// The buffers that outlive a cycle, numbered on from the inbox's; taken when first used.
+    kept: Box<[Vec<u8>]>,
     ledger: Ledger,
     now: Instant,
 }
@@ -90,6 +96,8 @@ impl Syscall {
             queued: Vec::with_capacity(SEND_BATCH),
             slices: Vec::with_capacity(SEND_SLICES),
             arena: Arena::new(),
+            lasting: Lasting::new(RECEIVE_BUFFERS as u16),
+            kept: vec![Vec::new(); LASTING_BUFFERS].into(),
             ledger: Ledger::new(),
             now: cpu::monotonic(),
         })
@@ -112,7 +120,7 @@ impl Syscall {
             first = queued.end;
             let bytes = slices.iter().map(|slice| match self.arena.bytes(*slice) {
                 Some(own) => own,
-                None => slice_of(&self.inbox, *slice),
+                None => slice_of(&self.inbox, &self.kept, *slice),
             });
             let pushed = sending.push(Some(&queued.to), bytes, queued.segment);
             assert!(pushed, "a batch has room for a whole queue");
@@ -138,9 +146,14 @@ impl Syscall {
     }
 }
 
-fn slice_of(inbox: &RecvBatch, slice: Slice) -> &[u8] {
-    let start = slice.start as usize;
-    &inbox.buffer(usize::from(slice.buffer))[start..start + slice.len()]
+#[inline]
+fn slice_of<'b>(inbox: &'b RecvBatch, kept: &'b [Vec<u8>], slice: Slice) -> &'b [u8] {
+    let (buffer, start) = (usize::from(slice.buffer), slice.start as usize);
+    let buffer = match buffer.checked_sub(RECEIVE_BUFFERS) {
+        None => inbox.buffer(buffer),
+        Some(lasting) => &kept[lasting],
+    };
+    &buffer[start..start + slice.len()]
 }
 
 impl Io for Syscall {
@@ -149,6 +162,7 @@ impl Io for Syscall {
             return Err(error);
         }
         self.flush();
+        self.lasting.settle();
         // What the shard's budget left behind stays where it lies, and is handed out first.
         if self.next == self.filled && self.rest.is_none() {
             self.next = 0;
@@ -219,7 +233,7 @@ impl Io for Syscall {
 
     #[inline]
     fn bytes(&self, slice: Slice) -> &[u8] {
-        slice_of(&self.inbox, slice)
+        slice_of(&self.inbox, &self.kept, slice)
     }
 
     #[inline]
@@ -253,6 +267,23 @@ impl Io for Syscall {
     #[inline]
     fn refused(&mut self) -> Option<Refusal> {
         self.ledger.refused()
+    }
+
+    fn reserve(&mut self) -> Option<u16> {
+        let buffer = self.lasting.reserve()?;
+        self.kept[usize::from(buffer) - RECEIVE_BUFFERS].resize(LASTING_BUFFER, 0);
+        Some(buffer)
+    }
+
+    fn keep(&mut self, buffer: u16, at: usize, slice: Slice) -> Slice {
+        let from = &self.inbox.buffer(usize::from(slice.buffer))[slice.start as usize..];
+        let to = &mut self.kept[usize::from(buffer) - RECEIVE_BUFFERS];
+        to[at..at + slice.len()].copy_from_slice(&from[..slice.len()]);
+        Slice { buffer, start: at as u32, ..slice }
+    }
+
+    fn release(&mut self, buffer: u16) {
+        self.lasting.release(buffer);
     }
 
     fn egress(&self) -> Egress {

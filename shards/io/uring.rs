@@ -10,9 +10,12 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
 use elara_core::ClientAddr;
-use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE, V1_FRAME_MAX};
+use elara_core::limits::{
+    LASTING_BUFFERS, RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE, V1_FRAME_MAX,
+};
 use elara_core::time::{Instant, UnixMillis};
 
+use super::lasting::Lasting;
 use super::ledger::{Ledger, weigh};
 use super::{Io, Refusal, Slice, Train, Wait, is_lasting, pieces};
 use crate::counters::{Egress, Reason};
@@ -30,6 +33,7 @@ pub struct Uring {
     rest: Option<Train>,
     /// Why receiving cannot go on, to be told by the next `enter`.
     broken: Option<io::Error>,
+    lasting: Lasting,
     ledger: Ledger,
     starved: u64,
     /// Receiving has ended and must be armed again once buffers are back.
@@ -46,13 +50,14 @@ impl Uring {
     pub fn new(socket: UdpSocket, bell: &Bell) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let family = Family::of(&socket.local_addr()?);
-        let ring =
-            Ring::new(socket.as_fd(), family, bell, RECEIVE_BUFFERS as u16, SEND_QUEUE as u32)?;
+        let (buffers, lasting) = (RECEIVE_BUFFERS as u16, LASTING_BUFFERS as u16);
+        let ring = Ring::new(socket.as_fd(), family, bell, buffers, SEND_QUEUE as u32, lasting)?;
         Ok(Self {
             ring,
             held: Vec::with_capacity(RECEIVE_BUFFERS),
             rest: None,
             broken: None,
+            lasting: Lasting::new(RECEIVE_BUFFERS as u16),
             ledger: Ledger::new(),
             starved: 0,
             ended: false,
@@ -77,6 +82,7 @@ impl Uring {
             self.ring.recycle(buffer);
         }
         self.ring.publish();
+        self.lasting.settle();
         if self.ended {
             self.ended = false;
             self.ring.arm();
@@ -190,6 +196,19 @@ impl Io for Uring {
     #[inline]
     fn refused(&mut self) -> Option<Refusal> {
         self.ledger.refused()
+    }
+
+    fn reserve(&mut self) -> Option<u16> {
+        self.lasting.reserve()
+    }
+
+    fn keep(&mut self, buffer: u16, at: usize, slice: Slice) -> Slice {
+        let start = self.ring.keep(buffer, at, (slice.buffer, slice.start, slice.len));
+        Slice { buffer, start, ..slice }
+    }
+
+    fn release(&mut self, buffer: u16) {
+        self.lasting.release(buffer);
     }
 
     fn egress(&self) -> Egress {

@@ -90,8 +90,9 @@ struct Owed {
 }
 
 impl Ring {
-    /// A ring over `socket` with `buffers` receive buffers and room for `sends` queued sends. Must be used on
-    /// the thread that made it. Ringing `bell` ends a wait.
+    /// A ring over `socket` with `buffers` receive buffers and room for `sends` queued sends, and `lasting`
+    /// buffers that are never the kernel's, numbered on from the others. Must be used on the thread that
+    /// made it. Ringing `bell` ends a wait.
     ///
     /// # Errors
     /// When the kernel has no io_uring, forbids it, or lacks a feature: buffer rings, multishot
@@ -102,6 +103,7 @@ impl Ring {
         bell: &Bell,
         buffers: u16,
         sends: u32,
+        lasting: u16,
     ) -> io::Result<Self> {
         let ring = IoUring::builder()
             .setup_single_issuer()
@@ -112,7 +114,7 @@ impl Ring {
             .dontfork()
             .build(sends)?;
         ring.submitter().register_files(&[socket.as_raw_fd()])?;
-        let pool = Pool::new(&ring, buffers)?;
+        let pool = Pool::new(&ring, buffers, lasting)?;
         // SAFETY: a msghdr is plain data; all zero means "nothing".
         let mut template: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
         template.msg_namelen = size_of::<RawAddr>() as u32;
@@ -352,6 +354,15 @@ impl Ring {
             Some(base) => unsafe { std::slice::from_raw_parts(base, usize::from(len)) },
             None => &[],
         }
+    }
+
+    /// Copies `part` (buffer, start, length) into a lasting buffer, `at` bytes into its room, and answers
+    /// where the copy starts.
+    ///
+    /// # Panics
+    /// When either does not lie in a buffer of that kind.
+    pub fn keep(&mut self, buffer: u16, at: usize, part: (u16, u32, u16)) -> u32 {
+        self.pool.keep(buffer, at, part)
     }
 
     /// Gives a buffer back. Published to the kernel by [`Ring::publish`].

@@ -135,6 +135,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
         if room.unmarked == 0 {
             room.unmarked = room.members.len();
+            room.feel_pulse();
         }
         let mut place = room.unmarked.min(room.members.len());
         while place > 0 && *budget > 0 {

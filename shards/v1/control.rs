@@ -34,7 +34,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// A control frame that names a participant.
     pub(super) fn handle_control(&mut self, origin: &Origin, slice: Slice, number: u32) -> Verdict {
         // What it says may change who is a receiver.
-        self.flush();
+        self.flush_room_of(number);
         let frame = self.io.bytes(slice);
         let v1 = &mut *self.v1;
         let Some(them) = v1.participants.get_mut(number) else {

@@ -8,6 +8,7 @@ use elara_core::wire::v1::Kind;
 use elara_core::wire::v1::control::{Alert, Control, ControlWriter};
 
 use crate::command::Notice;
+use crate::cost;
 use crate::forward::Forward;
 use crate::io::Io;
 
@@ -54,6 +55,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         link.sending.control(frame).ok()?;
         self.io.send_bytes(to, frame, tag);
         self.counters.copies += 1;
+        self.departures.spent += cost::SEND;
         self.counters.control_sent += 1;
         Some(frame.len())
     }

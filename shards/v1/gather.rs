@@ -1,38 +1,52 @@
-//! What waited leaves: for each cohort whose time has come, bundles to each of its members.
+//! Small frames that may wait: kept when they come, and sent when their time has come.
 
-use elara_core::limits::{CYCLE_SENDS_MAX, HELD_FRAME_MAX, MARK_EVERY};
+use elara_core::limits::CYCLE_SENDS_MAX;
 use elara_core::time::Instant;
 
 use super::V1;
-use super::hold::{Held, Hold};
-use super::ingress::{Passing, is_wanted};
+use super::fanout::Span;
+use super::hold::Hold;
 use super::room::Member;
 use crate::command::Notice;
+use crate::departures::Departure;
 use crate::forward::Forward;
-use crate::io::{Io, Slice};
+use crate::io::Io;
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
-    /// Keeps the frames of a run, cut every `segment` bytes, for those who let small frames wait.
-    pub(super) fn hold_frames(&mut self, slot: u32, passing: &Passing, run: Slice, segment: u16) {
-        let frames = self.io.bytes(run).chunks(if segment == 0 {
-            run.len().max(1)
-        } else {
-            usize::from(segment)
-        });
-        let v1 = &mut *self.v1;
-        let Some(hold) = v1.rooms.get_mut(slot).and_then(|room| room.hold.as_deref_mut()) else {
-            return;
-        };
-        let before = hold.due();
-        let mut count = 0;
-        for frame in frames {
-            hold.push(*passing, frame, self.now);
-            count += 1;
+    /// From how many granted milliseconds on members wait for these frames; `None` when nobody does. Makes
+    /// room for them where somebody does.
+    pub(super) fn wait(&mut self, slot: u32, departures: &[Departure]) -> Option<u8> {
+        let room = self.v1.rooms.get(slot)?;
+        let hold = room.hold.as_ref()?;
+        // Whoever grants nothing waits a tick where that saves a loaded shard much.
+        let all = self.loaded && room.lively || hold.holds_all();
+        let waits = if all { 0 } else { 1 };
+        if waits > 0 && !hold.has_members() {
+            return None;
         }
-        v1.owed += hold.owed(count);
-        if let Some(due) = hold.due()
-            && before.is_none_or(|before| due < before)
-        {
+        let frames = departures.iter().map(|it| it.run.frames() as usize).sum();
+        let bytes = departures.iter().map(|it| it.run.slice().len()).sum();
+        if !hold.has_room(frames, bytes, room.members.len()) {
+            self.serve_room(slot, true);
+        }
+        Some(waits)
+    }
+
+    /// Keeps frames for those who let them wait; `all`: for everyone.
+    pub(super) fn hold_frames(&mut self, slot: u32, departures: &[Departure], all: bool) {
+        let v1 = &mut *self.v1;
+        let Some(room) = v1.rooms.get_mut(slot) else { return };
+        let Some(hold) = room.hold.as_deref_mut() else { return };
+        let before = hold.due();
+        for Departure { run, passing } in departures {
+            for frame in run.each() {
+                hold.push(*passing, self.io.bytes(frame), all, self.now);
+            }
+        }
+        let Some(due) = hold.due() else { return };
+        if due <= self.now {
+            self.serve_room(slot, false);
+        } else if before.is_none_or(|before| due < before) {
             v1.holds.skip_to(self.now);
             v1.holds.arm(slot, due);
         }
@@ -69,6 +83,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         if let Some(room) = v1.rooms.get_mut(slot) {
             room.hold = Some(hold);
             if let Some(due) = due {
+                v1.holds.skip_to(self.now);
                 v1.holds.arm(slot, due);
             }
         }
@@ -87,39 +102,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     }
 
     fn serve_cohort(&mut self, slot: u32, hold: &Hold, ms: u8, first: usize) {
-        let v1 = &mut *self.v1;
-        let frames = hold.frames(first);
-        let Some(room) = v1.rooms.get_mut(slot) else { return };
-        let session = room.id;
-        let classes = frames.iter().fold(0, |all, held| all | 1 << held.passing.class() as u8);
-        // Most members want all of it and have sent none of it: put together once.
-        let shared = hold.pack(session, frames.iter(), &mut v1.shared);
-        let mut copies = 0;
-        for member in room.members.iter_mut().filter(|member| member.hold == ms) {
-            let own = |held: &Held| held.passing.number() == member.participant;
-            let (packets, count) = if member.takes_all(classes) && !frames.iter().any(own) {
-                (&v1.shared, shared)
-            } else {
-                let participants = &v1.participants;
-                let wanted = frames
-                    .iter()
-                    .filter(|held| !own(held) && is_wanted(participants, member, &held.passing));
-                let count = hold.pack(session, wanted, &mut v1.single);
-                (&v1.single, count)
-            };
-            for packet in &packets[..count] {
-                self.io.send_bytes(&member.addr, &packet.bytes, member.tag());
-                member.count(1, packet.bytes.len());
-                member.core_digest = member.core_digest.wrapping_add(packet.core_digest);
-                member.fresh = true;
-            }
-            copies += count as u64;
-        }
-        self.counters.copies += copies;
-        if copies > 0 && room.marks_due.is_none() {
-            room.marks_due = Some(self.now + MARK_EVERY);
-            v1.arm_chores(slot, self.now);
-        }
+        let span = Span { places: 0..usize::MAX, least: ms, below: Some(ms + 1) };
+        self.send_bundles(slot, &span, hold.frames(first), Some(hold.bytes()));
     }
 }
 
@@ -137,9 +121,4 @@ impl V1 {
         hold.leave(before);
         hold.join(ms);
     }
-}
-
-/// Whether frames of this length wait for others: two of them must fit a datagram.
-pub(super) const fn may_wait(len: usize) -> bool {
-    len <= HELD_FRAME_MAX
 }

@@ -7,61 +7,49 @@
 //! ```
 //! A receiver grants with SUBSCRIBE how long its small frames may wait. All who grant the same are
 //! a cohort: one place in the row, one deadline, and mostly one content, which is put together once. A
-//! frame waits no longer than its receiver granted, and a tick of the timer.
+//! frame waits no longer than its receiver granted, and a tick of the timer; when a datagram is full, it
+//! waits no longer at all. Those who grant nothing are a cohort too, which waits a tick where the shard
+//! is loaded and the room lively.
 
-use elara_core::SessionId;
 use elara_core::limits::{
-    BUNDLE_FRAMES_MAX, CYCLE_SENDS_MAX, HELD_BYTES_MAX, HELD_FRAMES_MAX, HOLD_MS_MAX, V1_FRAME_MAX,
+    BUNDLE_HEAD_LEN, CYCLE_SENDS_MAX, HELD_BYTES_MAX, HELD_FRAMES_MAX, HOLD_MS_MAX, HOLD_TICK,
+    V1_FRAME_MAX,
 };
 use elara_core::time::{Instant, Span};
-use elara_core::wire::header::Class;
-use elara_core::wire::v1::bundle::{BundleHead, Packing};
 
-use super::ingress::{Passing, digest};
+use crate::departures::{Departure, Passing};
+use crate::io::Slice;
+use crate::run::Run;
 
-/// Frames that share a datagram, as a rule.
-const HELD_TOGETHER: u64 = 8;
-/// The cohorts: by milliseconds granted; nobody is in the first.
+/// The cohorts, by milliseconds granted.
 const COHORTS: usize = HOLD_MS_MAX as usize + 1;
 
 /// What waits in a room.
 #[derive(Debug)]
 pub(super) struct Hold {
-    frames: Vec<Held>,
+    frames: Vec<Departure>,
     bytes: Vec<u8>,
     cohorts: [Cohort; COHORTS],
 }
 
-/// One frame that waits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    pub(super) passing: Passing,
-    start: usize,
-    len: usize,
-}
-
 #[derive(Clone, Copy, Debug, Default)]
 struct Cohort {
+    /// Those who grant nothing are not counted.
     members: usize,
     /// Frames before this one have been sent to it.
     next: usize,
+    /// Bytes that its next datagram has.
+    filled: usize,
     due: Option<Instant>,
 }
 
-/// A datagram put together from frames that waited.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Packet {
-    pub(super) bytes: Vec<u8>,
-    /// What its Core frames add to the digest.
-    pub(super) core_digest: u64,
-}
-
 impl Hold {
-    pub(super) fn new() -> Self {
-        Self { frames: Vec::new(), bytes: Vec::new(), cohorts: [Cohort::default(); COHORTS] }
+    pub(super) const fn new() -> Self {
+        let cohort = Cohort { members: 0, next: 0, filled: 0, due: None };
+        Self { frames: Vec::new(), bytes: Vec::new(), cohorts: [cohort; COHORTS] }
     }
 
-    /// A member joins the cohort of those who grant `ms`, from the next frame on; 0 is none.
+    /// A member joins the cohort of those who grant `ms`, from the next frame on.
     pub(super) fn join(&mut self, ms: u8) {
         let end = self.frames.len();
         if let Some(cohort) = self.cohort(ms) {
@@ -87,30 +75,31 @@ impl Hold {
         self.cohorts.iter().any(|cohort| cohort.members > 0)
     }
 
-    /// Whether `frames` more frames of `bytes` bytes together still find room; else everything must go
-    /// first. In a room of many no more waits than one cycle may send.
-    pub(super) fn has_room(&self, frames: usize, bytes: usize) -> bool {
-        let members: usize = self.cohorts.iter().map(|cohort| cohort.members).sum();
+    /// Whether frames wait for those who grant nothing.
+    pub(super) const fn holds_all(&self) -> bool {
+        self.cohorts[0].due.is_some()
+    }
+
+    /// Whether `frames` more frames of `bytes` bytes together still find room, in a session of `members`;
+    /// else everything must go first. In a room of many no more waits than one cycle may send.
+    pub(super) fn has_room(&self, frames: usize, bytes: usize, members: usize) -> bool {
         let packets = (CYCLE_SENDS_MAX / members.max(1)).max(1);
         self.frames.len() + frames <= HELD_FRAMES_MAX
             && self.bytes.len() + bytes <= HELD_BYTES_MAX.min(packets * V1_FRAME_MAX)
     }
 
-    /// About how many sends it will be that so many more frames have been taken in.
-    pub(super) fn owed(&self, frames: u64) -> u64 {
-        let members: usize = self.cohorts.iter().map(|cohort| cohort.members).sum();
-        (members as u64 * frames).div_ceil(HELD_TOGETHER)
-    }
-
-    /// Keeps a copy of a frame.
-    pub(super) fn push(&mut self, passing: Passing, frame: &[u8], now: Instant) {
-        let start = self.bytes.len();
+    /// Keeps a copy of a frame; `all`: also for those who grant nothing.
+    pub(super) fn push(&mut self, passing: Passing, frame: &[u8], all: bool, now: Instant) {
+        let (start, len) = (self.bytes.len() as u32, frame.len() as u16);
         self.bytes.extend_from_slice(frame);
-        self.frames.push(Held { passing, start, len: frame.len() });
+        let run = Run::of(Slice { buffer: 0, len, start });
+        self.frames.push(Departure { run, passing });
+        let end = self.frames.len();
         for (ms, cohort) in self.cohorts.iter_mut().enumerate() {
-            if cohort.members > 0 {
-                let due = now + Span::from_millis(ms as u64);
-                cohort.due = cohort.due.or(Some(due));
+            if ms == 0 && !all {
+                cohort.next = end;
+            } else if ms == 0 || cohort.members > 0 {
+                cohort.take(frame.len(), now, wait_of(ms));
             }
         }
     }
@@ -127,43 +116,23 @@ impl Hold {
         let ms = self.cohorts.iter().position(due)?;
         let cohort = &mut self.cohorts[ms];
         let first = std::mem::replace(&mut cohort.next, end);
-        cohort.due = None;
+        (cohort.due, cohort.filled) = (None, 0);
         Some((ms as u8, first))
     }
 
-    /// The frames from `first` on.
-    pub(super) fn frames(&self, first: usize) -> &[Held] {
+    /// The frames from `first` on; they lie in [`Hold::bytes`].
+    pub(super) fn frames(&self, first: usize) -> &[Departure] {
         &self.frames[first..]
     }
 
-    /// Puts the frames that `wanted` yields together, in order, in as few datagrams as they fit; answers
-    /// how many of `packets` they fill. Allocates only when there were never so many.
-    pub(super) fn pack<'f>(
-        &self,
-        session: SessionId,
-        wanted: impl Iterator<Item = &'f Held>,
-        packets: &mut Vec<Packet>,
-    ) -> usize {
-        let mut count = 0;
-        let mut parts = Parts::new();
-        for held in wanted {
-            let frame = &self.bytes[held.start..held.start + held.len];
-            if !parts.take(frame) {
-                parts.close(session, packets, &mut count);
-                let _ = parts.take(frame);
-            }
-            if held.passing.class() == Class::Core {
-                parts.core_digest = parts.core_digest.wrapping_add(digest(frame, 0));
-            }
-        }
-        parts.close(session, packets, &mut count);
-        count
+    /// Where the frames lie.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Forgets what everyone has been sent.
     pub(super) fn clear(&mut self) {
-        let end = self.frames.len();
-        if self.cohorts.iter().all(|cohort| cohort.members == 0 || cohort.next == end) {
+        if self.cohorts.iter().all(|cohort| cohort.due.is_none()) {
             self.frames.clear();
             self.bytes.clear();
             self.cohorts.iter_mut().for_each(|cohort| cohort.next = 0);
@@ -175,75 +144,39 @@ impl Hold {
     }
 }
 
-/// Frames that will share a datagram.
-struct Parts<'f> {
-    frames: [&'f [u8]; BUNDLE_FRAMES_MAX],
-    packing: Packing,
-    core_digest: u64,
+impl Cohort {
+    /// One more frame waits; not for long when a datagram would be too small for another such.
+    fn take(&mut self, len: usize, now: Instant, wait: Span) {
+        let share = len + size_of::<u16>();
+        self.filled += share;
+        let full = BUNDLE_HEAD_LEN + self.filled + share > V1_FRAME_MAX;
+        self.due = if full { Some(now) } else { self.due.or(Some(now + wait)) };
+    }
 }
 
-impl<'f> Parts<'f> {
-    const fn new() -> Self {
-        let packing = Packing::new(V1_FRAME_MAX);
-        Self { frames: [&[]; BUNDLE_FRAMES_MAX], packing, core_digest: 0 }
-    }
-
-    fn take(&mut self, frame: &'f [u8]) -> bool {
-        let at = self.packing.count();
-        let fits = self.packing.take(frame.len());
-        if fits {
-            self.frames[at] = frame;
-        }
-        fits
-    }
-
-    /// Writes the datagram of what was taken, if anything was, and begins anew.
-    fn close(&mut self, session: SessionId, packets: &mut Vec<Packet>, count: &mut usize) {
-        let frames = &self.frames[..self.packing.count()];
-        if !frames.is_empty() {
-            if packets.len() == *count {
-                packets.push(Packet::default());
-            }
-            let packet = &mut packets[*count];
-            *count += 1;
-            packet.core_digest = self.core_digest;
-            packet.bytes.clear();
-            // One frame travels alone.
-            match BundleHead::new(session, frames) {
-                Ok(head) => {
-                    head.gather(frames).for_each(|part| packet.bytes.extend_from_slice(part))
-                }
-                Err(_) => packet.bytes.extend_from_slice(frames[0]),
-            }
-        }
-        *self = Self::new();
-    }
+/// How long frames wait for who grants so many milliseconds, on a shard that is loaded.
+const fn wait_of(ms: usize) -> Span {
+    if ms == 0 { HOLD_TICK } else { Span::from_millis(ms as u64) }
 }
 
 #[cfg(test)]
 mod tests {
     use elara_core::NodeId;
-    use elara_core::wire::Header;
-    use elara_core::wire::v1::{Bundle, Kind};
-    use zerocopy::IntoBytes;
+    use elara_core::wire::Class;
 
     use super::*;
-
-    const SESSION: SessionId = SessionId(7);
-
-    fn frame(node: u64, len: usize) -> Vec<u8> {
-        let header = Header::v1(1, SESSION, NodeId(node), Kind::Data(Class::Core));
-        let mut frame = vec![node as u8; len];
-        frame[..30].copy_from_slice(header.as_bytes());
-        frame
-    }
 
     fn at(ms: u64) -> Instant {
         Instant::ZERO + Span::from_millis(ms)
     }
 
-    fn push(hold: &mut Hold, node: u64, len: usize, ms: u64) {
-        hold.push(Passing::of(node as u32, NodeId(node), Class::Core), &frame(node, len), at(ms));
+    fn push_for(hold: &mut Hold, all: bool, ms: u64) {
+        let passing = Passing { number: 1, node: NodeId(1), class: Class::Core, stream: None };
+        hold.push(passing, &[7; 120], all, at(ms));
+    }
+
+    fn push(hold: &mut Hold, ms: u64) {
+        push_for(hold, false, ms);
     }
 
     #[test]
@@ -251,13 +184,13 @@ mod tests {
         let mut hold = Hold::new();
         hold.join(2);
         hold.join(5);
-        push(&mut hold, 1, 120, 0);
-        push(&mut hold, 2, 120, 1);
+        push(&mut hold, 0);
+        push(&mut hold, 1);
         assert_eq!((hold.due(), hold.serve(at(1))), (Some(at(2)), None));
         assert_eq!(hold.serve(at(2)), Some((2, 0)));
         hold.clear();
         assert_eq!(hold.frames(0).len(), 2, "the others have not been served");
-        push(&mut hold, 3, 120, 3);
+        push(&mut hold, 3);
         assert_eq!(hold.due(), Some(at(5)));
         let served = [hold.serve(at(5)), hold.serve(at(5)), hold.serve(at(5))];
         assert_eq!(served, [Some((2, 2)), Some((5, 0)), None]);
@@ -269,9 +202,9 @@ mod tests {
     fn who_comes_later_gets_what_comes_later() {
         let mut hold = Hold::new();
         hold.join(5);
-        push(&mut hold, 1, 120, 0);
+        push(&mut hold, 0);
         hold.join(1);
-        push(&mut hold, 2, 120, 2);
+        push(&mut hold, 2);
         assert_eq!(hold.serve(at(3)), Some((1, 1)));
         hold.leave(5);
         hold.leave(1);
@@ -281,29 +214,38 @@ mod tests {
     }
 
     #[test]
-    fn the_more_members_the_less_waits() {
+    fn what_fills_a_datagram_waits_no_longer() {
         let mut hold = Hold::new();
         hold.join(5);
-        assert!(hold.has_room(HELD_FRAMES_MAX, 1) && !hold.has_room(HELD_FRAMES_MAX + 1, 1));
-        assert!(hold.has_room(1, HELD_BYTES_MAX) && !hold.has_room(1, HELD_BYTES_MAX + 1));
-        (0..CYCLE_SENDS_MAX).for_each(|_| hold.join(5));
-        assert!(hold.has_room(10, V1_FRAME_MAX) && !hold.has_room(10, V1_FRAME_MAX + 1));
-        assert_eq!(hold.owed(16), 2 * (CYCLE_SENDS_MAX as u64 + 1));
+        (0..9).for_each(|_| push(&mut hold, 0));
+        assert_eq!(hold.due(), Some(at(5)));
+        push(&mut hold, 1);
+        assert_eq!((hold.due(), hold.serve(at(1))), (Some(at(1)), Some((5, 0))));
+        push(&mut hold, 2);
+        assert_eq!((hold.due(), hold.frames(10).len()), (Some(at(7)), 1));
     }
 
     #[test]
-    fn ten_small_frames_are_one_datagram_and_one_alone_is_itself() {
+    fn who_grants_nothing_waits_a_tick_when_all_do() {
         let mut hold = Hold::new();
         hold.join(5);
-        (0..11).for_each(|node| push(&mut hold, node, 120, 0));
-        let mut packets = Vec::new();
-        assert_eq!(hold.pack(SESSION, hold.frames(0).iter(), &mut packets), 2);
-        let bundle = Bundle::parse(&packets[0].bytes).unwrap();
-        assert_eq!((bundle.count(), packets[0].bytes.len()), (10, 1_232));
-        assert!(bundle.iter().enumerate().all(|(node, bytes)| bytes == frame(node as u64, 120)));
-        assert_eq!(packets[1].bytes, frame(10, 120));
-        assert_eq!(packets[1].core_digest, u64::from_le_bytes([10; 8]));
-        assert_eq!(hold.pack(SESSION, hold.frames(0)[..2].iter(), &mut packets), 1);
-        assert_eq!(packets.len(), 2, "what was there is used again");
+        push(&mut hold, 0);
+        assert!(!hold.holds_all());
+        push_for(&mut hold, true, 1);
+        assert!(hold.holds_all() && hold.due() == Some(at(2)));
+        assert_eq!(hold.serve(at(2)), Some((0, 1)), "the first was sent when it came");
+        push(&mut hold, 3);
+        assert_eq!((hold.serve(at(4)), hold.serve(at(5))), (None, Some((5, 0))));
+    }
+
+    #[test]
+    fn the_more_members_the_less_waits() {
+        let hold = Hold::new();
+        assert!(hold.has_room(HELD_FRAMES_MAX, 1, 2) && !hold.has_room(HELD_FRAMES_MAX + 1, 1, 2));
+        assert!(hold.has_room(1, HELD_BYTES_MAX, 2) && !hold.has_room(1, HELD_BYTES_MAX + 1, 2));
+        let many = CYCLE_SENDS_MAX;
+        assert!(
+            hold.has_room(10, V1_FRAME_MAX, many) && !hold.has_room(10, V1_FRAME_MAX + 1, many)
+        );
     }
 }

@@ -11,7 +11,7 @@
 
 use elara_core::crypto::handshake::{Arrival, Refused};
 use elara_core::crypto::hop::Refusal;
-use elara_core::limits::{BUNDLE_FRAMES_MAX, MARK_EVERY, TAG_LEN, V1_FRAME_MAX};
+use elara_core::limits::BUNDLE_FRAMES_MAX;
 use elara_core::wire::Header;
 use elara_core::wire::header::{Class, flags};
 use elara_core::wire::v1::bundle::BUNDLE;
@@ -20,15 +20,12 @@ use elara_core::wire::v1::header::CLASS_HANDSHAKE;
 use elara_core::wire::v1::{Bundle, Fault, Frame, Kind};
 use elara_core::{ClientAddr, NodeId, SessionId};
 
-use super::gather::may_wait;
-use super::participant::Participant;
+use super::fanout::is_wanted;
 use super::rates::Allowance;
-use super::room::{Member, PICKY};
-use super::slab::Slab;
 use crate::command::Notice;
-use crate::forward::{Forward, Sender};
+use crate::departures::{Passing, Site, Wire};
+use crate::forward::Forward;
 use crate::io::{Io, Slice};
-use crate::run::Run;
 use crate::steer;
 use crate::verdict::Verdict;
 
@@ -53,30 +50,6 @@ impl Origin {
     /// Datagrams that begin with this frame: 0 or 1.
     pub(super) fn begun(&self) -> u32 {
         u32::from(self.datagram_len > 0)
-    }
-}
-
-/// Who sent a frame, and what decides who gets it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Passing {
-    number: u32,
-    node: NodeId,
-    class: Class,
-    stream: Option<u16>,
-}
-
-impl Passing {
-    #[cfg(test)]
-    pub(super) const fn of(number: u32, node: NodeId, class: Class) -> Self {
-        Self { number, node, class, stream: None }
-    }
-
-    pub(super) const fn number(&self) -> u32 {
-        self.number
-    }
-
-    pub(super) const fn class(&self) -> Class {
-        self.class
     }
 }
 
@@ -222,10 +195,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let Some(room) = v1.rooms.get_mut(place.room) else { return Verdict::UnknownParticipant };
         room.frames += 1;
         // Who wants the frame before wants this one too: nobody is asked twice.
-        let sender = Sender::V1(passing);
-        if let Some(leaving) = self.leaving.as_mut()
-            && leaving.take(sender, slice)
-        {
+        if self.departures.extend(&room.outlet, &passing, slice) {
             return Verdict::Forwarded;
         }
         let (before, after) = room.members.split_at(place.member as usize);
@@ -234,49 +204,22 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             return if room.members.len() == 1 { Verdict::Alone } else { Verdict::Unwanted };
         }
         let audience = room.members.len() as u64 - 1;
-        self.lead(sender, slice, audience);
-        Verdict::Forwarded
+        let site = Site { wire: Wire::V1, slot: place.room, session: room.id };
+        let outlet = &mut room.outlet;
+        if self.departures.push(self.io, site, outlet, passing, slice, audience) {
+            Verdict::Forwarded
+        } else {
+            Verdict::Congested
+        }
     }
 
-    /// Sends a run to everyone who asked for it.
+    /// Sends what a participant's session is about to. To be called before anything changes who is a
+    /// receiver there.
     #[inline]
-    pub(crate) fn send_v1(&mut self, run: &Run, passing: &Passing) {
-        let v1 = &mut *self.v1;
-        let place = v1.participants.get(passing.number).and_then(|them| them.place);
-        let Some(place) = place else { return };
-        let Some(room) = v1.rooms.get_mut(place.room) else { return };
-        // The longest of the run: its last may be shorter.
-        let longest = if run.segment() == 0 { run.slice().len() } else { run.segment().into() };
-        let wait = may_wait(longest) && room.hold.as_ref().is_some_and(|hold| hold.has_members());
-        let (frames, bytes) = (run.frames() as usize, run.slice().len());
-        if wait && room.hold.as_ref().is_some_and(|hold| !hold.has_room(frames, bytes)) {
-            self.serve_room(place.room, true);
-        }
-        let v1 = &mut *self.v1;
-        let Some(room) = v1.rooms.get_mut(place.room) else { return };
-        let digest = match passing.class {
-            Class::Core => digest(self.io.bytes(run.slice()), run.segment()),
-            _ => 0,
-        };
-        let (before, after) = room.members.split_at_mut(place.member as usize);
-        let mut copies = 0;
-        for member in before.iter_mut().chain(&mut after[1..]) {
-            if wait && member.hold > 0 || !is_wanted(&v1.participants, member, passing) {
-                continue;
-            }
-            self.io.send(&member.addr, &[run.slice()], run.segment(), member.tag());
-            member.count(run.frames(), run.slice().len());
-            member.fresh = true;
-            member.core_digest = member.core_digest.wrapping_add(digest);
-            copies += run.frames();
-        }
-        self.counters.copies += copies;
-        if room.marks_due.is_none() && copies > 0 {
-            room.marks_due = Some(self.now + MARK_EVERY);
-            v1.arm_chores(place.room, self.now);
-        }
-        if wait {
-            self.hold_frames(place.room, passing, run.slice(), run.segment());
+    pub(super) fn flush_room_of(&mut self, number: u32) {
+        let place = self.v1.participants.get(number).and_then(|them| them.place);
+        if let Some(place) = place {
+            self.flush_session(Wire::V1, place.room);
         }
     }
 
@@ -325,28 +268,6 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         self.hint_reset(origin, slice);
         Verdict::UnknownParticipant
     }
-}
-
-/// Whether a member asked for what passes.
-#[inline]
-pub(super) fn is_wanted(
-    participants: &Slab<Participant>,
-    member: &Member,
-    passing: &Passing,
-) -> bool {
-    member.classes & 1 << passing.class as u8 != 0
-        || member.classes & PICKY != 0
-            && participants
-                .get(member.participant)
-                .is_some_and(|them| them.wants(passing.node, passing.stream, passing.class as u8))
-}
-
-/// The wrapping sum of the last eight bytes of each frame, which are half of its tag.
-pub(super) fn digest(frames: &[u8], segment: u16) -> u64 {
-    const { assert!(TAG_LEN >= 8 && V1_FRAME_MAX > TAG_LEN) };
-    let len = if segment == 0 { frames.len() } else { usize::from(segment) };
-    let tails = frames.chunks(len.max(1)).filter_map(|frame| frame.last_chunk());
-    tails.fold(0, |sum, tail| sum.wrapping_add(u64::from_le_bytes(*tail)))
 }
 
 pub(super) const fn refusal(fault: Fault) -> Verdict {

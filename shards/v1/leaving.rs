@@ -57,16 +57,17 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     fn leave(&mut self, them: &Participant, place: Place, why: Why) {
         let (now, v1) = (self.now, &mut *self.v1);
         let Some(room) = v1.rooms.get_mut(place.room) else { return };
-        let left = room.members.swap_remove(place.member as usize);
+        let (empty, len) = (place.member as usize, room.members.len());
         if let Some(hold) = &mut room.hold {
-            hold.leave(left.hold);
+            hold.leave(room.members[empty].hold);
         }
-        // The last member has taken the empty place.
-        if let Some(moved) = room.members.get(place.member as usize)
-            && let Some(moved) = v1.participants.get_mut(moved.participant)
-        {
-            moved.place = Some(place);
+        for (from, to) in room.outlet.close_gap(empty, len) {
+            room.members.swap(from, to);
+            if let Some(moved) = v1.participants.get_mut(room.members[to].participant) {
+                moved.place = Some(Place { member: to as u32, ..place });
+            }
         }
+        room.members.pop();
         room.streams -= them.streams.len();
         if them.may_send() {
             room.senders -= 1;

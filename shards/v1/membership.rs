@@ -9,6 +9,7 @@ use super::V1;
 use super::participant::{Participant, Place, pages};
 use super::room::{Member, Room};
 use crate::command::{Notice, Why};
+use crate::departures::Wire;
 use crate::forward::Forward;
 use crate::io::Io;
 use crate::verdict::Verdict;
@@ -19,8 +20,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// receives there (`docs/adr/0030`). A verdict when it may not stay.
     #[cold]
     pub(super) fn activate(&mut self, number: u32, from: &ClientAddr) -> Option<Verdict> {
-        self.flush();
         let now = self.now;
+        self.flush_before(number);
         let v1 = &mut *self.v1;
         let them = v1.participants.get_mut(number)?;
         let (could_send, session, node) = (them.may_send(), them.session, them.node);
@@ -72,6 +73,15 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         self.v1.want_pages(number, pages::BOTH);
         self.v1.arm(number, self.calendar.seconds(), now);
         None
+    }
+
+    /// Sends what the session is about to that a participant is in, or enters.
+    fn flush_before(&mut self, number: u32) {
+        let session = self.v1.participants.get(number).map(|them| them.session);
+        let slot = session.and_then(|session| self.v1.by_id.get(&session).copied());
+        if let Some(slot) = slot {
+            self.flush_session(Wire::V1, slot);
+        }
     }
 
     fn hurry_roster(&mut self, number: u32) {

@@ -1,13 +1,14 @@
 //! A session of wire v1 as its shard keeps it: the members in one row, for the fan-out to walk.
 
 use elara_core::crypto::PublicKey;
-use elara_core::limits::KICKED_PER_SESSION_MAX;
+use elara_core::limits::{KICKED_PER_SESSION_MAX, LIVELY_FRAMES};
 use elara_core::time::Instant;
 use elara_core::wire::v1::control::{RosterEntry, StreamsEntry};
 use elara_core::{ClientAddr, SessionId};
 
 use super::bulletin::Bulletin;
 use super::hold::Hold;
+use crate::departures::Outlet;
 
 /// A session.
 #[derive(Debug)]
@@ -30,6 +31,12 @@ pub(super) struct Room {
     pub(super) unmarked: usize,
     /// Small frames that wait; made when a member first grants that.
     pub(super) hold: Option<Box<Hold>>,
+    /// What is about to leave.
+    pub(super) outlet: Outlet,
+    /// Data frames taken in when it was last looked at how lively it is.
+    pub(super) frames_then: u64,
+    /// So many frames come that those of a millisecond are worth putting together.
+    pub(super) lively: bool,
     /// It stands in line for its chores.
     pub(super) busy: bool,
     /// Who was sent away, oldest first: they do not come back while the session lives.
@@ -123,8 +130,20 @@ impl Room {
             marks_due: None,
             unmarked: 0,
             hold: None,
+            outlet: Outlet::default(),
+            frames_then: 0,
+            lively: false,
             busy: false,
             kicked: Vec::new(),
+        }
+    }
+
+    /// Looks at how lively it is: after a mark's time.
+    pub(super) fn feel_pulse(&mut self) {
+        let frames = self.frames - std::mem::replace(&mut self.frames_then, self.frames);
+        self.lively = frames >= LIVELY_FRAMES;
+        if self.lively {
+            self.hold.get_or_insert_with(|| Box::new(Hold::new()));
         }
     }
 

@@ -86,7 +86,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// Someone who was silent is heard at home again.
     #[cold]
     fn revive(&mut self, number: u32) {
-        self.flush();
+        self.flush_room_of(number);
         let Some(them) = self.v1.participants.get_mut(number) else { return };
         them.stale = false;
         let sends = them.may_send();

@@ -4,12 +4,18 @@
 //! ```text
 //!   Slice.start = generation (16 bits) | offset (16 bits)
 //! ```
-//! Cutting a train adds to the offset alone, so every piece remembers when it was good.
+//! Cutting a train adds to the offset alone, so every piece remembers when it was good. Buffers that
+//! outlive a cycle are numbered from 2^15 on; slices of those carry no generation.
 
 use std::collections::VecDeque;
 
+use elara_core::limits::{LASTING_BUFFER, LASTING_BUFFERS};
+
 use super::queue::Message;
 use crate::io::{Slice, Train};
+
+/// The number of the first buffer that outlives a cycle.
+pub(super) const LASTING: u16 = 1 << 15;
 
 pub(super) struct Pool {
     bytes: Box<[u8]>,
@@ -23,6 +29,7 @@ pub(super) struct Pool {
     generation: u16,
     /// The buffer of a train that was put back: not free although it was handed out.
     kept: Option<u16>,
+    lasting: Box<[Vec<u8>]>,
 }
 
 impl Pool {
@@ -38,6 +45,7 @@ impl Pool {
             handed: Vec::with_capacity(buffers),
             generation: 0,
             kept: None,
+            lasting: vec![Vec::new(); LASTING_BUFFERS].into(),
         }
     }
 
@@ -104,7 +112,20 @@ impl Pool {
         &self.handed
     }
 
+    /// Copies what a slice names to `at` in a buffer that outlives the cycle.
+    pub(super) fn keep(&mut self, buffer: u16, at: usize, slice: Slice) -> Slice {
+        let mut to = std::mem::take(&mut self.lasting[usize::from(buffer - LASTING)]);
+        to.resize(LASTING_BUFFER, 0);
+        to[at..at + slice.len()].copy_from_slice(self.bytes(slice));
+        self.lasting[usize::from(buffer - LASTING)] = to;
+        Slice { buffer, start: at as u32, ..slice }
+    }
+
     pub(super) fn bytes(&self, slice: Slice) -> &[u8] {
+        if let Some(lasting) = slice.buffer.checked_sub(LASTING) {
+            let start = slice.start as usize;
+            return &self.lasting[usize::from(lasting)][start..start + slice.len()];
+        }
         assert!(
             slice.start >> 16 == u32::from(self.generation),
             "a slice is good until the next enter, and this one is older"

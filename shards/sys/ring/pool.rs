@@ -27,19 +27,20 @@ const PAYLOAD: usize = CONTROL + Control::LEN;
 const BUFFER: usize = (PAYLOAD + DATAGRAM_MAX).next_multiple_of(4_096);
 pub(super) const BUFFER_GROUP: u16 = 0;
 
-/// Receive buffers and the ring through which they are lent to the kernel.
+/// Receive buffers and the ring through which they are lent to the kernel, and buffers that never are.
 pub(super) struct Pool {
     memory: Mapping,
     entries: Mapping,
     count: u16,
     tail: u16,
-    /// Which buffers are with the kernel.
+    /// Which buffers are with the kernel; those from `count` on never are.
     lent: Box<[bool]>,
 }
 
 impl Pool {
-    pub(super) fn new(ring: &IoUring, count: u16) -> io::Result<Self> {
-        let memory = Mapping::new(usize::from(count) * BUFFER)?;
+    pub(super) fn new(ring: &IoUring, count: u16, lasting: u16) -> io::Result<Self> {
+        let all = usize::from(count) + usize::from(lasting);
+        let memory = Mapping::new(all * BUFFER)?;
         let entries = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
         // SAFETY: `entries` is page-aligned, zeroed, long enough for `count` entries, and outlives the ring:
         // `Ring` unregisters it before it drops the pool.
@@ -51,15 +52,15 @@ impl Pool {
                 0,
             )
         }?;
-        let mut pool =
-            Self { memory, entries, count, tail: 0, lent: vec![false; usize::from(count)].into() };
+        let mut pool = Self { memory, entries, count, tail: 0, lent: vec![false; all].into() };
         (0..count).for_each(|buffer| pool.lend(buffer));
         pool.publish();
         Ok(pool)
     }
 
     pub(super) fn lend(&mut self, buffer: u16) {
-        let lent = self.lent.get_mut(usize::from(buffer)).expect("a buffer of this pool");
+        assert!(buffer < self.count, "a receive buffer of this pool");
+        let lent = &mut self.lent[usize::from(buffer)];
         assert!(!*lent, "a buffer is given back once");
         *lent = true;
         let index = usize::from(self.tail & (self.count - 1));
@@ -102,6 +103,19 @@ impl Pool {
                 .add(usize::from(buffer) * BUFFER + start as usize)
                 .cast_const()
         })
+    }
+
+    /// Copies a part of another buffer to `at` in one that is never lent; answers where it starts.
+    pub(super) fn keep(&mut self, buffer: u16, at: usize, part: (u16, u32, u16)) -> u32 {
+        assert!(buffer >= self.count && buffer != part.0, "from one buffer into a lasting one");
+        let (start, len) = (at as u32, part.2);
+        let to = self.part(buffer, start, len).expect("the copy fits its buffer");
+        let from = self.part(part.0, part.1, len).expect("what is copied lies in a buffer");
+        // SAFETY: both ranges were just checked, and lie in different buffers of the mapping. The kernel
+        // writes to neither, nothing of ours borrows the pool, and what sends still read there
+        // was copied to other places of the buffer.
+        unsafe { ptr::copy_nonoverlapping(from, to.cast_mut(), usize::from(len)) };
+        start
     }
 
     /// What the kernel wrote into a buffer: `filled` bytes, beginning with io_uring_recvmsg_out.

@@ -16,7 +16,7 @@ pub(super) fn serve(socket: &UdpSocket) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let family = super::family(socket)?;
     let (buffers, sends) = (RECEIVE_BUFFERS as u16, SEND_QUEUE as u32);
-    let mut ring = Ring::new(socket.as_fd(), family, &Bell::new()?, buffers, sends)?;
+    let mut ring = Ring::new(socket.as_fd(), family, &Bell::new()?, buffers, sends, 0)?;
     let mut groups = Groups::new();
     let mut held = Vec::with_capacity(RECEIVE_BUFFERS);
     let mut ended = false;

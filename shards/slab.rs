@@ -6,29 +6,35 @@ const CHUNK: usize = 256;
 
 /// Values under numbers from 0 on.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(crate) struct Slab<T> {
     chunks: Vec<Vec<Option<T>>>,
     free: Vec<u32>,
     len: usize,
 }
 
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Slab<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { chunks: Vec::new(), free: Vec::new(), len: 0 }
     }
 
     /// Values in it.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
     /// One more than the largest number ever given out.
-    pub(super) fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         let full = self.chunks.len().saturating_sub(1) * CHUNK;
         (full + self.chunks.last().map_or(0, Vec::len)) as u32
     }
 
-    pub(super) fn insert(&mut self, value: T) -> u32 {
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
         self.len += 1;
         if let Some(number) = self.free.pop() {
             *self.place(number) = Some(value);
@@ -46,7 +52,7 @@ impl<T> Slab<T> {
         number
     }
 
-    pub(super) fn remove(&mut self, number: u32) -> Option<T> {
+    pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
         let value =
             self.chunks.get_mut(number as usize / CHUNK)?.get_mut(number as usize % CHUNK)?;
         let value = value.take()?;
@@ -56,12 +62,12 @@ impl<T> Slab<T> {
     }
 
     #[inline]
-    pub(super) fn get(&self, number: u32) -> Option<&T> {
+    pub(crate) fn get(&self, number: u32) -> Option<&T> {
         self.chunks.get(number as usize / CHUNK)?.get(number as usize % CHUNK)?.as_ref()
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         self.chunks.get_mut(number as usize / CHUNK)?.get_mut(number as usize % CHUNK)?.as_mut()
     }
 

@@ -1,0 +1,220 @@
+//! What has its verdict and is about to leave: gathered for each session until the cycle has taken in
+//! what it takes in.
+//!
+//! ```text
+//!   receive:  s1 a | s2 b | s1 c | s1 V | s2 d          a..d small, V a burst of large ones
+//!   bursts:   lane 0:  s1 [a c]  s2 [b d]               lane 1:  s1 [V]
+//!   send:     to each of s1 its share of a c, to each of s2 of b d; then V to each of s1
+//! ```
+//! Frames are named, not copied: they lie in the receive buffers. A session of very many members does not
+//! wait here; it [marches](crate::march).
+
+use elara_core::limits::SLICE_MEMBERS_MAX;
+use elara_core::wire::Class;
+use elara_core::{NodeId, SessionId};
+
+use crate::cost::{self, LANES, SEGMENT, SEND};
+use crate::io::{Io, Slice};
+use crate::march::Marches;
+use crate::plan::Plan;
+use crate::run::Run;
+
+/// Who sent a frame, and what decides who gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passing {
+    /// The sender's number; wire v0 has none.
+    pub(crate) number: u32,
+    pub(crate) node: NodeId,
+    pub(crate) class: Class,
+    pub(crate) stream: Option<u16>,
+}
+
+/// A run, and for whom it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Departure {
+    pub(crate) run: Run,
+    pub(crate) passing: Passing,
+}
+
+/// A session, and where it is: its wire, and its slot there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub(crate) wire: Wire,
+    pub(crate) slot: u32,
+    pub(crate) session: SessionId,
+}
+
+/// What a session speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    V0,
+    V1,
+}
+
+/// What a session knows of its own departures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outlet {
+    /// Its burst of this cycle in each lane, counted from 1; 0: none.
+    bursts: [u32; LANES],
+    /// Its march, counted from 1; 0: none.
+    pub(crate) march: u32,
+    /// In each lane of the march, members below this place have been served.
+    pub(crate) cursors: [u32; LANES],
+}
+
+/// The runs of one session and lane, as a chain.
+#[derive(Clone, Copy, Debug)]
+struct Burst {
+    site: Site,
+    first: u32,
+    last: u32,
+    audience: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    departure: Departure,
+    next: u32,
+}
+
+/// The end of a chain; the chain of a burst that has left.
+const NONE: u32 = u32::MAX;
+
+/// Everything that is about to leave.
+#[derive(Debug, Default)]
+pub(crate) struct Departures {
+    links: Vec<Link>,
+    bursts: [Vec<Burst>; LANES],
+    pub(crate) marches: Marches,
+    /// About what this cycle costs so far, in units of [`cost`].
+    pub(crate) spent: u64,
+    /// The last frame of lane 1 that this cycle took for a session of very many: a short one beside it goes
+    /// with it.
+    tail: Option<(Passing, Slice)>,
+    /// What is being sent right now, and for whom it is put together.
+    pub(crate) scratch: Scratch,
+}
+
+/// Memory used again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) departures: Vec<Departure>,
+    pub(crate) shared: Plan,
+    pub(crate) own: Plan,
+}
+
+impl Departures {
+    /// Adds a frame to the run before it, if it lies beside that and goes where that goes: a short one
+    /// may end a run of long ones.
+    #[inline]
+    pub(crate) fn extend(&mut self, outlet: &Outlet, passing: &Passing, slice: Slice) -> bool {
+        (0..LANES).any(|lane| self.extend_in(lane, outlet, passing, slice))
+    }
+
+    #[inline]
+    fn extend_in(&mut self, lane: usize, outlet: &Outlet, passing: &Passing, slice: Slice) -> bool {
+        let Some(burst) = self.burst(lane, outlet) else { return false };
+        let (last, audience) = (burst.last as usize, burst.audience);
+        let departure = &mut self.links[last].departure;
+        let joins = departure.passing == *passing && departure.run.extend(slice);
+        self.spent += u64::from(joins) * SEGMENT * audience;
+        joins
+    }
+
+    /// Takes a frame for at most `audience` receivers. False when the session has so many that the frames
+    /// before it are still on their way, and there is no room for more.
+    #[inline]
+    pub(crate) fn push<I: Io>(
+        &mut self,
+        io: &mut I,
+        site: Site,
+        outlet: &mut Outlet,
+        passing: Passing,
+        slice: Slice,
+        audience: u64,
+    ) -> bool {
+        let mut lane = cost::lane(slice.len());
+        if audience >= SLICE_MEMBERS_MAX as u64 || outlet.march > 0 {
+            self.spent += SEND;
+            if let Some((before, end)) = self.tail
+                && before == passing
+                && end.is_before(&slice)
+            {
+                lane = 1;
+            }
+            self.tail = (lane == 1).then_some((passing, slice));
+            return self.marches.take(io, site, outlet, lane, passing, slice);
+        }
+        let link = self.links.len() as u32;
+        let departure = Departure { run: Run::of(slice), passing };
+        self.links.push(Link { departure, next: NONE });
+        self.spent += SEND * audience;
+        match self.burst(lane, outlet) {
+            Some(burst) => {
+                let last = std::mem::replace(&mut burst.last, link);
+                self.links[last as usize].next = link;
+            }
+            None => {
+                self.bursts[lane].push(Burst { site, first: link, last: link, audience });
+                outlet.bursts[lane] = self.bursts[lane].len() as u32;
+            }
+        }
+        true
+    }
+
+    /// The place of a session's burst in a lane, if it has one.
+    #[inline]
+    pub(crate) fn burst_of(outlet: &Outlet, lane: usize) -> Option<usize> {
+        outlet.bursts[lane].checked_sub(1).map(|index| index as usize)
+    }
+
+    #[inline]
+    fn burst(&mut self, lane: usize, outlet: &Outlet) -> Option<&mut Burst> {
+        Self::burst_of(outlet, lane).map(|index| &mut self.bursts[lane][index])
+    }
+
+    /// Bursts there have been in a lane since [`Departures::clear`].
+    #[inline]
+    pub(crate) fn bursts(&self, lane: usize) -> usize {
+        self.bursts[lane].len()
+    }
+
+    /// Whose burst that is, its runs written to `departures`; `None` when it has left.
+    #[inline]
+    pub(crate) fn take_burst(
+        &mut self,
+        lane: usize,
+        index: usize,
+        departures: &mut Vec<Departure>,
+    ) -> Option<Site> {
+        let burst = &mut self.bursts[lane][index];
+        let mut next = std::mem::replace(&mut burst.first, NONE);
+        if next == NONE {
+            return None;
+        }
+        let site = burst.site;
+        departures.clear();
+        while next != NONE {
+            let link = &self.links[next as usize];
+            departures.push(link.departure);
+            next = link.next;
+        }
+        Some(site)
+    }
+
+    /// Everything has left.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.links.clear();
+        self.bursts.iter_mut().for_each(Vec::clear);
+        self.tail = None;
+    }
+}
+
+impl Outlet {
+    /// The burst in `lane` has left.
+    #[inline]
+    pub(crate) const fn forget(&mut self, lane: usize) {
+        self.bursts[lane] = 0;
+    }
+}

@@ -1,0 +1,218 @@
+//! The end of a cycle: what was taken in leaves.
+//!
+//! ```text
+//!   lane 0 of all sessions ─▶ frames whose wait is over ─▶ lane 1 of all sessions ─▶ a slice of the marches
+//! ```
+//! So nobody's voice waits behind anybody's pictures, and nobody's anything behind ten thousand
+//! copies for one session.
+
+use std::ops::Range;
+
+use crate::command::Notice;
+use crate::cost::{self, LANES, Way};
+use crate::departures::{Departure, Departures, Outlet, Site, Wire};
+use crate::forward::Forward;
+use crate::io::Io;
+use crate::sessions::Sessions;
+use crate::v1::V1;
+
+impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
+    /// Sends what this cycle has taken in.
+    pub(crate) fn send_departures(&mut self) {
+        for lane in 0..LANES {
+            self.send_lane(lane);
+            if lane == 0 {
+                self.serve_holds();
+            }
+        }
+        self.departures.clear();
+        self.send_slices(cost::SLICE);
+    }
+
+    /// Sends what has been taken in so far. To be called before anything changes who is a receiver.
+    #[cold]
+    pub(crate) fn flush(&mut self) {
+        (0..LANES).for_each(|lane| self.send_lane(lane));
+        self.departures.clear();
+    }
+
+    /// The same for one session.
+    #[inline]
+    pub(crate) fn flush_session(&mut self, wire: Wire, slot: u32) {
+        for lane in 0..LANES {
+            let outlet = outlet_of(self.sessions, self.v1, wire, slot);
+            if let Some(index) = outlet.and_then(|outlet| Departures::burst_of(outlet, lane)) {
+                self.send_burst(lane, index);
+            }
+        }
+    }
+
+    fn send_lane(&mut self, lane: usize) {
+        for index in 0..self.departures.bursts(lane) {
+            self.send_burst(lane, index);
+        }
+    }
+
+    fn send_burst(&mut self, lane: usize, index: usize) {
+        let mut departures = std::mem::take(&mut self.departures.scratch.departures);
+        if let Some(site) = self.departures.take_burst(lane, index, &mut departures) {
+            if let Some(outlet) = outlet_of(self.sessions, self.v1, site.wire, site.slot) {
+                outlet.forget(lane);
+            }
+            match site.wire {
+                Wire::V0 => self.send_v0(site.slot, 0..usize::MAX, &departures),
+                Wire::V1 => self.send_v1(site.slot, lane, &departures),
+            }
+        }
+        self.departures.scratch.departures = departures;
+    }
+
+    /// Sends everything that is on its way to sessions of very many: there will be no other cycle.
+    pub(crate) fn send_all_slices(&mut self) {
+        while !self.departures.marches.is_idle() {
+            self.send_slices(cost::SLICE);
+        }
+    }
+
+    /// Sends what `budget` allows to the next members of sessions of very many.
+    fn send_slices(&mut self, budget: u64) {
+        let mut departures = std::mem::take(&mut self.departures.scratch.departures);
+        let mut left = budget;
+        for lane in 0..LANES {
+            while left > 0 && self.send_slice(lane, &mut left, &mut departures) {}
+        }
+        self.departures.scratch.departures = departures;
+    }
+
+    /// Gives one session its turn; false when none is waiting for one.
+    fn send_slice(
+        &mut self,
+        lane: usize,
+        budget: &mut u64,
+        departures: &mut Vec<Departure>,
+    ) -> bool {
+        let Some(turn) = self.departures.marches.turn(lane) else { return false };
+        let Site { wire, slot, .. } = turn.site;
+        let members = self.members_of(&turn.site);
+        let outlet = outlet_of(self.sessions, self.v1, wire, slot).filter(|_| members > 0);
+        let Some(outlet) = outlet else {
+            self.departures.marches.abandon(self.io, &turn);
+            return true;
+        };
+        self.departures.marches.copy_going(&turn, outlet, departures);
+        let each = cost_of(departures, wire);
+        let first = outlet.cursors[lane] as usize;
+        let count = (*budget).div_ceil(each) as usize;
+        let end = members.min(first + count);
+        outlet.cursors[lane] = end as u32;
+        match wire {
+            Wire::V0 => self.send_v0(slot, first..end, departures),
+            Wire::V1 => self.send_v1_to(slot, first..end, None, departures),
+        }
+        *budget = budget.saturating_sub(each * (end - first).max(1) as u64);
+        if self.departures.marches.end_turn(self.io, &turn, end == members)
+            && let Some(outlet) = outlet_of(self.sessions, self.v1, wire, slot)
+        {
+            (outlet.march, outlet.cursors) = (0, [0; LANES]);
+        }
+        true
+    }
+
+    /// How many members a session has; 0 when it is not there any more.
+    fn members_of(&mut self, site: &Site) -> usize {
+        match site.wire {
+            Wire::V0 => self
+                .sessions
+                .slot_mut(site.slot)
+                .filter(|session| session.id == site.session)
+                .map_or(0, |session| session.members.len()),
+            Wire::V1 => self.v1.members_of(site),
+        }
+    }
+
+    /// Sends to those members of a v0 session: to each all but its own.
+    #[inline]
+    fn send_v0(&mut self, slot: u32, places: Range<usize>, departures: &[Departure]) {
+        let Some(session) = self.sessions.slot_mut(slot) else { return };
+        let places = places.start..places.end.min(session.members.len());
+        let members = &session.members[places];
+        let mut copies = 0;
+        if let [Departure { run, passing }] = departures {
+            for member in members.iter().filter(|member| member.node != passing.node) {
+                self.io.send(&member.addr, &[run.slice()], run.segment(), 0);
+                copies += run.frames();
+            }
+        } else {
+            let scratch = &mut self.departures.scratch;
+            scratch.shared.fill(self.io, departures.iter());
+            let senders = Senders::of(departures.iter().map(|it| it.passing.node.0));
+            for member in members {
+                let others = |it: &&Departure| it.passing.node != member.node;
+                let plan = if senders.may_have(member.node.0)
+                    && !departures.iter().all(|it| others(&it))
+                {
+                    scratch.own.fill(self.io, departures.iter().filter(others));
+                    &scratch.own
+                } else {
+                    &scratch.shared
+                };
+                plan.send(self.io, &member.addr, 0);
+                copies += plan.frames;
+            }
+        }
+        self.counters.copies += copies;
+    }
+}
+
+/// What a session knows of its departures.
+#[inline]
+pub(crate) fn outlet_of<'a>(
+    sessions: &'a mut Sessions,
+    v1: &'a mut V1,
+    wire: Wire,
+    slot: u32,
+) -> Option<&'a mut Outlet> {
+    match wire {
+        Wire::V0 => sessions.slot_mut(slot).map(|session| &mut session.outlet),
+        Wire::V1 => v1.outlet_mut(slot),
+    }
+}
+
+/// About what it costs to send these to one member.
+fn cost_of(departures: &[Departure], wire: Wire) -> u64 {
+    let (way, frames, bytes) = way_of(departures, wire);
+    cost::of(way, departures.len(), frames, bytes)
+}
+
+/// How these leave for who wants them all; how many frames they are, and bytes.
+#[inline]
+pub(crate) fn way_of(departures: &[Departure], wire: Wire) -> (Way, usize, usize) {
+    let (mut frames, mut bytes, mut longest) = (0, 0, 0);
+    for Departure { run, .. } in departures {
+        frames += run.frames() as usize;
+        bytes += run.slice().len();
+        longest = longest.max(usize::from(run.frame_len()));
+    }
+    (cost::way(departures.len(), frames, longest, wire == Wire::V1), frames, bytes)
+}
+
+/// Who may have sent something, at a glance: no is no.
+#[derive(Clone, Copy)]
+pub(crate) struct Senders(u64);
+
+impl Senders {
+    #[inline]
+    pub(crate) fn of(senders: impl Iterator<Item = u64>) -> Self {
+        Self(senders.fold(0, |all, sender| all | Self::bit(sender)))
+    }
+
+    #[inline]
+    pub(crate) const fn may_have(self, sender: u64) -> bool {
+        self.0 & Self::bit(sender) != 0
+    }
+
+    #[inline]
+    const fn bit(sender: u64) -> u64 {
+        1 << (sender & 63)
+    }
+}
