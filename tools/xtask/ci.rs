@@ -52,7 +52,7 @@ pub(crate) const GATE: &[Step] = &[
     },
     Step {
         name: "count",
-        proves: "no frame is parsed, verified, sealed, opened or forwarded in 5 % more instructions than recorded",
+        proves: "no frame takes 5 % more instructions than recorded, wherever it passes",
         work: Work::Ours(count::gate),
     },
     Step {

@@ -115,6 +115,14 @@ impl Run {
     /// As the standard library wants it.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        // `cargo xtask` is told about the package xtask. Cargo inside of it is not to take that for a change:
+        // ring's build script asks for these, and everything would be built again each time.
+        for (name, _) in std::env::vars_os() {
+            let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+            if name.to_str().is_some_and(|name| about_us.iter().any(|us| name.starts_with(us))) {
+                command.env_remove(&name);
+            }
+        }
         if self.bare {
             command.env_clear();
         }
