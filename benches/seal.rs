@@ -10,24 +10,21 @@
 //! rounds, so that a busy machine is busy for both. What we do badly: with a bad tag ring wipes what it
 //! decrypted, so a long forged frame of AES-GCM costs some 5 % more than a good one.
 
+#[path = "common/hop.rs"]
+mod hop;
+
 use std::fmt;
 use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use elara_core::crypto::hop::{HopKey, HopSecret};
+use elara_core::crypto::hop::HopKey;
 use elara_core::crypto::suite::{Nonce, Tag};
-use elara_core::crypto::{
-    AeadKey, EpochSecret, Inst, PublicKey, Scratch, Sealer, Secret, Sending, Suite,
-};
+use elara_core::crypto::{AeadKey, Scratch, Suite};
 use elara_core::limits::{HEADER_LEN, TAG_LEN, V1_OVERHEAD};
-use elara_core::wire::v1::Kind;
-use elara_core::wire::{Class, Header};
-use elara_core::{NodeId, SessionId};
-use zerocopy::IntoBytes;
+use hop::{secret, sender, untagged};
 
 const LENGTHS: [usize; 2] = [120, 1_200];
-const MATERIAL: [u8; 44] = [7; 44];
 
 #[derive(Clone, Copy)]
 struct Case {
@@ -46,19 +43,6 @@ impl fmt::Display for Case {
 fn cases() -> impl Iterator<Item = Case> {
     let all = Suite::ALL.into_iter().flat_map(|suite| LENGTHS.map(|len| (suite, len)));
     all.flat_map(|(suite, len)| [true, false].map(|good| Case { suite, len, good }))
-}
-
-fn secret(suite: Suite) -> HopSecret {
-    HopSecret::new(suite, Secret::new(MATERIAL))
-}
-
-/// A frame of class Core with number 0 and no tag yet.
-fn untagged(suite: Suite, len: usize) -> Vec<u8> {
-    let (session, node) = (SessionId(0x5E55_1017), NodeId(0x0A0B_0C0D));
-    let header = Header::v1(suite as u8, session, node, Kind::Data(Class::Core));
-    let mut frame = vec![0xC3; len];
-    frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
-    frame
 }
 
 /// Our side: the whole check of a frame.
@@ -122,7 +106,7 @@ impl Raw {
     }
 }
 
-fn hop(c: &mut Criterion) {
+fn verify(c: &mut Criterion) {
     let mut group = c.benchmark_group("hop");
     for case in cases() {
         group.throughput(Throughput::Bytes(case.len as u64));
@@ -139,9 +123,7 @@ fn send(c: &mut Criterion) {
     for (suite, len) in Suite::ALL.into_iter().flat_map(|suite| LENGTHS.map(|len| (suite, len))) {
         assert!(len > V1_OVERHEAD);
         group.throughput(Throughput::Bytes(len as u64));
-        let epoch = EpochSecret::from_session_key(&Secret::new([4; 32]));
-        let sealer = Sealer::new(suite, &epoch, &PublicKey([5; 32]), &Inst([6; 16]), 1);
-        let mut sending = Sending::new(secret(suite), 1);
+        let (sealer, mut sending) = sender(suite);
         // What lies in the frame is sealed again and again: the same work each time.
         let mut frame = untagged(suite, len);
         group.bench_function(BenchmarkId::from_parameter(format!("{suite:?}/{len}")), |b| {
@@ -180,7 +162,7 @@ fn timed(calls: u32, mut call: impl FnMut() -> bool) -> f64 {
     start.elapsed().as_nanos() as f64 / f64::from(calls)
 }
 
-criterion_group!(benches, hop, send);
+criterion_group!(benches, verify, send);
 
 fn main() {
     benches();

@@ -10,6 +10,8 @@
 
 #[path = "../tests/support/mod.rs"]
 mod support;
+#[path = "common/ten.rs"]
+mod ten;
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -23,11 +25,11 @@ use elara_core::wire::header::Class;
 use elara_shards::io::memory::Memory;
 use elara_shards::{Io, Shard, Verdict};
 use support::frames::frame_of;
-use support::guest::{Club, Guest, Party};
-use support::room::{InMemory, Place, Room, open_config};
+use support::guest::Club;
+use support::room::{InMemory, Place, Room};
+use ten::{PEERS, entered, entered_v0};
 
 const BATCH: u64 = 64;
-const PEERS: usize = 10;
 const FORWARDED: Option<Verdict> = Some(Verdict::Forwarded);
 
 /// Time of the cycles that take `datagrams` in, which `make` makes; the verdict all of them get, if it is
@@ -62,25 +64,12 @@ fn timed(
     time
 }
 
-fn entered(club: &mut Club) -> (Room<InMemory>, Vec<Guest>) {
-    let mut room = Room::<InMemory>::with(PEERS, club.config());
-    let mut guests: Vec<Guest> = (0..PEERS).map(|_| club.guest()).collect();
-    for (peer, guest) in guests.iter_mut().enumerate() {
-        room.pass(10);
-        room.enter(peer, guest);
-    }
-    (0..PEERS).for_each(|peer| drop(room.heard(peer)));
-    (room, guests)
-}
-
 fn forwarding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("v1/forward");
     // Nine copies each.
     group.throughput(Throughput::Elements(PEERS as u64 - 1));
     for len in [120, 1_232] {
-        let mut room = Room::<InMemory>::with(PEERS, open_config());
-        (0..PEERS).for_each(|peer| room.say(peer, &frame_of(1, peer as u64, 120, 0)));
-        room.settle();
+        let mut room = entered_v0();
         let from = room.place.addr(0);
         group.bench_function(BenchmarkId::new("v0", len), |bencher| {
             bencher.iter_custom(|datagrams| {

@@ -8,33 +8,18 @@
 //! `cargo bench --bench wire`. What we do badly: a single extension is found by walking the region
 //! again, and it must be the last of its kind, so its price is another whole walk.
 
+#[path = "common/extended.rs"]
+mod extended;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use elara_core::limits::V0_FRAME_MAX;
-use elara_core::wire::tlv::{Fragment, SwarmRole};
 use elara_core::wire::{
     Event, EventType, Events, Extensions, Frame, FrameWriter, Header, Mutation, VersionVector,
 };
-use elara_core::{NodeId, SessionId, StateId};
-
-const EVERY: Extensions<'_> = Extensions {
-    ratchet: Some(7),
-    key_epoch: Some(1),
-    swarm_role: Some(SwarmRole::Source),
-    relay_hop: Some(2),
-    interest: Some(u64::MAX),
-    redundancy_group: Some(3),
-    compression: Some(1),
-    fragment: Some(Fragment { index: 1, total: 4 }),
-    path: Some(2),
-    priority: Some(9),
-    causality: Some(&[5; 16]),
-};
-
-fn header() -> Header {
-    Header::v0(SessionId(0x5E55_1017), NodeId(0x0A0B_0C0D))
-}
+use elara_core::{NodeId, StateId};
+use extended::{EVERY, extended, header};
 
 fn seen() -> VersionVector {
     (1..=4).map(|node| (NodeId(node), node * 100)).collect()
@@ -63,11 +48,7 @@ fn read(c: &mut Criterion) {
     group.bench_function("frame/plain", |b| b.iter(|| Frame::parse(black_box(plain)).is_ok()));
 
     let mut out = [0; V0_FRAME_MAX];
-    let extended = FrameWriter::with_extensions(&mut out, &header(), &EVERY)
-        .and_then(|frame| frame.payload(&[7; 160]))
-        .unwrap()
-        .finish();
-    let extended = &*extended;
+    let extended = extended(&mut out);
     group.bench_function("frame/eleven TLVs", |b| {
         b.iter(|| Frame::parse(black_box(extended)).is_ok());
     });

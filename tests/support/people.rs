@@ -1,6 +1,6 @@
 //! Participants made of core's own machine, in a room with a shard.
 
-use elara_core::crypto::Secret;
+use elara_core::crypto::{Secret, Suite};
 use elara_core::limits::V1_FRAME_MAX;
 use elara_core::participant::{Head, MediaHead, Participant};
 use elara_core::random::{GuessableKeys, Seeded};
@@ -22,7 +22,12 @@ pub struct People {
 impl People {
     /// So many, all in and told of each other.
     pub fn enter(count: usize) -> Self {
-        let mut club = Club::new();
+        Self::of(Suite::AesGcm, count)
+    }
+
+    /// The same, speaking `suite`.
+    pub fn of(suite: Suite, count: usize) -> Self {
+        let mut club = Club::of(suite);
         let room = Room::<InMemory>::with(count, club.config());
         let people = (0..count).map(|_| {
             let membership = club.guest().membership;

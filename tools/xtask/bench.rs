@@ -22,7 +22,7 @@ mod joins;
 mod machine;
 mod memory;
 mod process;
-mod publish;
+pub(crate) mod publish;
 mod report;
 mod table;
 mod taken;

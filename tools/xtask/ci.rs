@@ -5,13 +5,18 @@
 
 use crate::shell::{Places, Run, cargo, run};
 use crate::steps::{Step, Work};
+use crate::{count, tidy};
 
 const INTEROP: &str = "tests/interop/Cargo.toml";
 const FUZZ: &str = "tests/fuzz/Cargo.toml";
 
 /// What a change must pass. The cheapest questions come first, the test runner last.
 pub(crate) const GATE: &[Step] = &[
-    Step { name: "tidy", proves: "the tree is as we agreed", work: Work::Tidy },
+    Step {
+        name: "tidy",
+        proves: "the tree is as we agreed",
+        work: Work::Ours(|places| tidy::run(&places.root, None)),
+    },
     Step {
         name: "fmt",
         proves: "the source is formatted",
@@ -44,6 +49,11 @@ pub(crate) const GATE: &[Step] = &[
         name: "build",
         proves: "the binaries build as they ship",
         work: Work::Programs(|_| vec![build()]),
+    },
+    Step {
+        name: "count",
+        proves: "no frame takes 5 % more instructions than recorded, wherever it passes",
+        work: Work::Ours(count::gate),
     },
     Step {
         name: "simulate",

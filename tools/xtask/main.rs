@@ -4,6 +4,7 @@
 
 mod bench;
 mod ci;
+mod count;
 mod needs;
 mod shell;
 mod source;
@@ -18,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::shell::Places;
 
 /// The commands, as documentation may name them.
-const COMMANDS: [&str; 5] = ["ci", "tidy", "bench", "soak", "vectors"];
+const COMMANDS: [&str; 6] = ["ci", "tidy", "bench", "count", "soak", "vectors"];
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Everything the project does to itself", version)]
@@ -39,6 +40,8 @@ enum Task {
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Instructions of one operation, beside the recorded ones. Fails where they grew by more than 5 %.
+    Count(count::Options),
     /// The gate's questions, asked for hours.
     Soak(Chosen),
     /// Write the golden vectors again, from the published 0.2.0 crates.
@@ -81,6 +84,7 @@ fn perform(task: Task) -> Result<bool, String> {
         Task::Tidy { rule } => tidy::run(&Places::find()?.root, rule.as_deref()),
         Task::Vectors => ci::vectors(&Places::find()?).show(|_| {}),
         Task::Bench(bench) => bench::run(&bench, &Places::find()?),
+        Task::Count(options) => count::run(&options, &Places::find()?),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a machine must have before anything is tested. What is missing is installed, loudly.
 
+use std::path::PathBuf;
+
 use crate::shell::run;
 
 /// Something that must be there, and the Debian package that brings it.
@@ -19,21 +21,21 @@ const NEEDS: &[Need] = &[
         why: "the allocator is C",
         package: "build-essential",
         pip: None,
-        present: || on_path("cc"),
+        present: || on_path("cc").is_some(),
     },
     Need {
         what: "git",
         why: "tidy looks at tracked files",
         package: "git",
         pip: None,
-        present: || on_path("git"),
+        present: || on_path("git").is_some(),
     },
     Need {
         what: "pkg-config",
         why: "the published 0.2.0 crates look for OpenSSL with it",
         package: "pkg-config",
         pip: None,
-        present: || on_path("pkg-config"),
+        present: || on_path("pkg-config").is_some(),
     },
     Need {
         what: "OpenSSL's headers",
@@ -43,11 +45,18 @@ const NEEDS: &[Need] = &[
         present: || run("pkg-config", ["--exists", "openssl"]).read().is_ok(),
     },
     Need {
+        what: "valgrind",
+        why: "it counts the instructions that may not grow",
+        package: "valgrind",
+        pip: None,
+        present: || on_path("valgrind").is_some(),
+    },
+    Need {
         what: "Python",
         why: "a second implementation of wire v1 checks ours",
         package: "python3",
         pip: None,
-        present: || on_path("python3"),
+        present: || on_path("python3").is_some(),
     },
     Need {
         what: "Python's package cryptography",
@@ -64,7 +73,7 @@ const NEEDS: &[Need] = &[
 /// When something is missing and cannot be installed: what, and what to type.
 pub(crate) fn meet() -> Result<(), String> {
     for tool in ["rustfmt", "clippy-driver"] {
-        if !on_path(tool) {
+        if on_path(tool).is_none() {
             return Err(format!("{tool} is missing: rustup component add rustfmt clippy"));
         }
     }
@@ -96,10 +105,10 @@ fn apt(args: &[&str]) -> Result<bool, String> {
     run("apt-get", args.iter().copied()).env("DEBIAN_FRONTEND", "noninteractive").show(|_| {})
 }
 
-/// Whether a program of that name stands in a folder of PATH.
-fn on_path(program: &str) -> bool {
+/// Where a program of that name stands in a folder of PATH.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 #[cfg(test)]
@@ -108,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_on_the_path_is_present() {
-        assert!(on_path("sh"));
-        assert!(!on_path("no-such-program-anywhere"));
+        assert!(on_path("sh").is_some());
+        assert!(on_path("no-such-program-anywhere").is_none());
     }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Run {
     args: Vec<String>,
     env: Vec<(String, String)>,
     dir: Option<PathBuf>,
+    bare: bool,
 }
 
 /// Cargo, the one that runs us if one does.
@@ -27,13 +28,19 @@ pub(crate) fn run<S: Into<String>>(
     args: impl IntoIterator<Item = S>,
 ) -> Run {
     let args = args.into_iter().map(Into::into).collect();
-    Run { program: program.into(), args, env: Vec::new(), dir: None }
+    Run { program: program.into(), args, env: Vec::new(), dir: None, bare: false }
 }
 
 impl Run {
     /// With a variable of the environment set.
     pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Without any of our environment: only what [`Run::env`] sets.
+    pub(crate) const fn bare(mut self) -> Self {
+        self.bare = true;
         self
     }
 
@@ -83,9 +90,24 @@ impl Run {
     /// # Errors
     /// When it cannot be started or fails; what it said on stderr is part of the message.
     pub(crate) fn read(&self) -> Result<String, String> {
-        let output = self.command().output().map_err(|error| self.wrong(error))?;
+        self.answer(Stdio::piped())
+    }
+
+    /// As [`Run::read`], with its stderr shown as it comes: for what takes long.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails.
+    pub(crate) fn read_aloud(&self) -> Result<String, String> {
+        self.answer(Stdio::inherit())
+    }
+
+    fn answer(&self, stderr: Stdio) -> Result<String, String> {
+        let output = self.command().stderr(stderr).output().map_err(|error| self.wrong(error))?;
         if !output.status.success() {
-            return Err(self.wrong(String::from_utf8_lossy(&output.stderr).trim()));
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.trim();
+            // What was shown is not said again.
+            return Err(if said.is_empty() { self.wrong(output.status) } else { self.wrong(said) });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -93,6 +115,17 @@ impl Run {
     /// As the standard library wants it.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        // `cargo xtask` is told about the package xtask. Cargo inside of it is not to take that for a change:
+        // ring's build script asks for these, and everything would be built again each time.
+        for (name, _) in std::env::vars_os() {
+            let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+            if name.to_str().is_some_and(|name| about_us.iter().any(|us| name.starts_with(us))) {
+                command.env_remove(&name);
+            }
+        }
+        if self.bare {
+            command.env_clear();
+        }
         command.args(&self.args).envs(self.env.iter().cloned());
         if let Some(dir) = &self.dir {
             command.current_dir(dir);

@@ -6,7 +6,6 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{Places, Run};
-use crate::tidy;
 
 /// One step: what it is called, what it proves, and what it does.
 pub(crate) struct Step {
@@ -22,8 +21,8 @@ pub(crate) struct Step {
 pub(crate) enum Work {
     /// Runs programs, one after the other; all of them must succeed.
     Programs(fn(&Places) -> Vec<Run>),
-    /// Runs the rules of [`tidy`].
-    Tidy,
+    /// Does something of ours in this process; false when it fails.
+    Ours(fn(&Places) -> Result<bool, String>),
 }
 
 struct Outcome {
@@ -79,7 +78,7 @@ pub(crate) fn list(steps: &[Step]) {
 
 fn perform(step: &Step, places: &Places, tests: &mut Tests) -> Result<bool, String> {
     match &step.work {
-        Work::Tidy => tidy::run(&places.root, None),
+        Work::Ours(work) => work(places),
         Work::Programs(programs) => {
             let mut ok = true;
             for program in programs(places) {

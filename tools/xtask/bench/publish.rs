@@ -21,7 +21,7 @@ pub(super) fn write(report: &Report, root: &Path) -> Result<(), String> {
 ///
 /// # Errors
 /// When the page or its markers are missing.
-pub(super) fn performance(name: &str, content: &str, root: &Path) -> Result<(), String> {
+pub(crate) fn performance(name: &str, content: &str, root: &Path) -> Result<(), String> {
     place(&root.join("docs/PERFORMANCE.md"), name, content)
 }
 
@@ -63,6 +63,7 @@ mod tests {
             (include_str!("../../../docs/PERFORMANCE.md"), "joins"),
             (include_str!("../../../docs/PERFORMANCE.md"), "flood"),
             (include_str!("../../../docs/PERFORMANCE.md"), "memory"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "instructions"),
             (include_str!("../../../README.md"), "headline"),
         ] {
             assert!(replace(page, name, "").is_some(), "{name}");
