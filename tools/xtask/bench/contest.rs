@@ -115,18 +115,10 @@ impl Contestant {
                 program(places.binary("elara"), args.into_iter().chain(listen))
             }
             Self::Floor(technique) => {
-                let args = ["floor-forwarder", "--technique", technique_name(technique)];
+                let args = ["floor-forwarder", "--technique", technique.name()];
                 program(places.binary("xtask"), args.into_iter().chain(listen))
             }
         }
-    }
-}
-
-pub(super) const fn technique_name(technique: Technique) -> &'static str {
-    match technique {
-        Technique::Naive => "naive",
-        Technique::Mmsg => "mmsg",
-        Technique::IoUring => "io_uring",
     }
 }
 
@@ -134,7 +126,7 @@ impl fmt::Display for Contestant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&match self {
             Self::Relay(io) => format!("relay {io}"),
-            Self::Floor(technique) => format!("floor {}", technique_name(*technique)),
+            Self::Floor(technique) => format!("floor {}", technique.name()),
         })
     }
 }

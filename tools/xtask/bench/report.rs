@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::contest::{Io, LOSS_MAX, Sample, Workload, technique_name};
+use super::contest::{Io, LOSS_MAX, Sample, Workload};
 use super::table;
 use super::taken::Taken;
 
@@ -95,7 +95,7 @@ impl Row {
     ) -> Self {
         let delivered: u64 = relay.iter().map(|sample| sample.delivered).sum();
         let seconds: f64 = relay.iter().map(|sample| sample.seconds).sum();
-        let name = technique_name(io.technique());
+        let name = io.technique().name();
         let runs = [("the relay", relay), (name, floor), ("naive", naive)];
         Self {
             workload: workload.to_string(),
