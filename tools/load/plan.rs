@@ -42,8 +42,10 @@ pub const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
 pub const MEMORY_MAX: u64 = 1 << 30;
 /// Descriptors the process needs besides its sockets.
 const DESCRIPTORS_SPARE: u64 = 32;
-/// Seconds' worth of its sender's frames by which a frame may come after a later one. Older: lost.
+/// Seconds' worth of its sender's frames by which a frame may come after a later one. Older: lost. In wire v1
+/// that is how long whole frames are kept, to know them again.
 const REORDER_SECS: f64 = 4.0;
+const REORDER_SECS_V1: f64 = 1.0;
 
 /// The protocol that participants speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -204,7 +206,12 @@ impl Plan {
     /// Frames of one sender that a receiver keeps apart: a power of two, at least 64.
     #[must_use]
     pub(crate) fn reorder_frames(&self) -> u64 {
-        let frames = self.rate * f64::from(self.burst) * REORDER_SECS;
+        let seconds = match self.wire {
+            _ if self.one_way => 0.0,
+            Wire::V0 => REORDER_SECS,
+            Wire::V1 => REORDER_SECS_V1,
+        };
+        let frames = self.rate * f64::from(self.burst) * seconds;
         (frames as u64).next_power_of_two().max(64)
     }
 

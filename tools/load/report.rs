@@ -52,7 +52,7 @@ pub struct Report {
     pub duplicates: u64,
     /// Delivered after a later one of the same sender (RFC 4737).
     pub reordered: u64,
-    /// Lost, but arrived more than four seconds' worth of frames later.
+    /// Lost, but arrived more than four seconds' worth of frames later (in wire v1 one second's).
     pub too_late: u64,
     /// Frames of one session at a socket of another. Must be 0.
     pub wrong_session: u64,

@@ -1,4 +1,4 @@
-//! What lies between a contestant and its clients: loopback, a pair of virtual cards, or a card that segments.
+//! What lies between a contestant and its clients: loopback, a pair of virtual cards, a card that segments.
 //!
 //! ```text
 //!   lo      contestant <-- lo --> load
