@@ -6,10 +6,11 @@
 //!   bursts:   lane 0:  s1 [a c]  s2 [b d]               lane 1:  s1 [V]
 //!   send:     to each of s1 its share of a c, to each of s2 of b d; then V to each of s1
 //! ```
-//! Frames are named, not copied: they lie in the receive buffers. A session of very many members does not
-//! wait here; it [marches](crate::march).
+//! Frames are named, not copied: they lie in the receive buffers. A sender's frames keep their order, in
+//! wire v1 those of one stream: what is small and comes behind something large goes behind it. A session
+//! of very many members does not wait here; it [marches](crate::march).
 
-use elara_core::limits::SLICE_MEMBERS_MAX;
+use elara_core::limits::{CYCLE_SENDS_MAX, HELD_FRAMES_MAX, SEGMENTS_MAX, SLICE_MEMBERS_MAX};
 use elara_core::wire::Class;
 use elara_core::{NodeId, SessionId};
 
@@ -27,6 +28,44 @@ pub(crate) struct Passing {
     pub(crate) node: NodeId,
     pub(crate) class: Class,
     pub(crate) stream: Option<u16>,
+}
+
+impl Passing {
+    /// Whose order is kept: a sender's, in wire v1 a stream's.
+    #[inline]
+    fn voice(&self, wire: Wire) -> u64 {
+        match wire {
+            Wire::V0 => self.node.0,
+            Wire::V1 => {
+                let stream = self.stream.map_or(0, |stream| u64::from(stream) + 1);
+                u64::from(self.number) + 7 * stream + 13 * self.class as u64
+            }
+        }
+    }
+}
+
+/// Who is in a set, at a glance: no is no, yes is perhaps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Glance(u64);
+
+impl Glance {
+    #[inline]
+    pub(crate) const fn add(&mut self, id: u64) {
+        self.0 |= 1 << (id & 63);
+    }
+
+    #[inline]
+    pub(crate) const fn may_have(self, id: u64) -> bool {
+        self.0 >> (id & 63) & 1 != 0
+    }
+
+    /// All of them.
+    #[inline]
+    pub(crate) fn of(ids: impl Iterator<Item = u64>) -> Self {
+        let mut all = Self::default();
+        ids.for_each(|id| all.add(id));
+        all
+    }
 }
 
 /// A run, and for whom it is.
@@ -69,6 +108,8 @@ struct Burst {
     first: u32,
     last: u32,
     audience: u64,
+    /// Whose frames are in it.
+    voices: Glance,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +122,7 @@ struct Link {
 const NONE: u32 = u32::MAX;
 
 /// Everything that is about to leave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Departures {
     links: Vec<Link>,
     bursts: [Vec<Burst>; LANES],
@@ -96,7 +137,7 @@ pub(crate) struct Departures {
 }
 
 /// Memory used again and again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) departures: Vec<Departure>,
     pub(crate) shared: Plan,
@@ -104,6 +145,23 @@ pub(crate) struct Scratch {
 }
 
 impl Departures {
+    /// Nothing is, and there is room for all that a cycle takes on.
+    pub(crate) fn new() -> Self {
+        let sessions = || Vec::with_capacity(CYCLE_SENDS_MAX);
+        Self {
+            links: Vec::with_capacity(CYCLE_SENDS_MAX + SEGMENTS_MAX),
+            bursts: [sessions(), sessions()],
+            marches: Marches::default(),
+            spent: 0,
+            tail: None,
+            scratch: Scratch {
+                departures: Vec::with_capacity(HELD_FRAMES_MAX),
+                shared: Plan::new(),
+                own: Plan::new(),
+            },
+        }
+    }
+
     /// Adds a frame to the run before it, if it lies beside that and goes where that goes: a short one
     /// may end a run of long ones.
     #[inline]
@@ -145,17 +203,24 @@ impl Departures {
             self.tail = (lane == 1).then_some((passing, slice));
             return self.marches.take(io, site, outlet, lane, passing, slice);
         }
+        let voice = passing.voice(site.wire);
+        if lane == 0 && self.burst(1, outlet).is_some_and(|burst| burst.voices.may_have(voice)) {
+            lane = 1;
+        }
         let link = self.links.len() as u32;
         let departure = Departure { run: Run::of(slice), passing };
         self.links.push(Link { departure, next: NONE });
         self.spent += SEND * audience;
         match self.burst(lane, outlet) {
             Some(burst) => {
+                burst.voices.add(voice);
                 let last = std::mem::replace(&mut burst.last, link);
                 self.links[last as usize].next = link;
             }
             None => {
-                self.bursts[lane].push(Burst { site, first: link, last: link, audience });
+                let mut voices = Glance::default();
+                voices.add(voice);
+                self.bursts[lane].push(Burst { site, first: link, last: link, audience, voices });
                 outlet.bursts[lane] = self.bursts[lane].len() as u32;
             }
         }

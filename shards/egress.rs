@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::command::Notice;
 use crate::cost::{self, LANES, Way};
-use crate::departures::{Departure, Departures, Outlet, Site, Wire};
+use crate::departures::{Departure, Departures, Glance, Outlet, Site, Wire};
 use crate::forward::Forward;
 use crate::io::Io;
 use crate::sessions::Sessions;
@@ -145,7 +145,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         } else {
             let scratch = &mut self.departures.scratch;
             scratch.shared.fill(self.io, departures.iter());
-            let senders = Senders::of(departures.iter().map(|it| it.passing.node.0));
+            let senders = Glance::of(departures.iter().map(|it| it.passing.node.0));
             for member in members {
                 let others = |it: &&Departure| it.passing.node != member.node;
                 let plan = if senders.may_have(member.node.0)
@@ -194,25 +194,4 @@ pub(crate) fn way_of(departures: &[Departure], wire: Wire) -> (Way, usize, usize
         longest = longest.max(usize::from(run.frame_len()));
     }
     (cost::way(departures.len(), frames, longest, wire == Wire::V1), frames, bytes)
-}
-
-/// Who may have sent something, at a glance: no is no.
-#[derive(Clone, Copy)]
-pub(crate) struct Senders(u64);
-
-impl Senders {
-    #[inline]
-    pub(crate) fn of(senders: impl Iterator<Item = u64>) -> Self {
-        Self(senders.fold(0, |all, sender| all | Self::bit(sender)))
-    }
-
-    #[inline]
-    pub(crate) const fn may_have(self, sender: u64) -> bool {
-        self.0 & Self::bit(sender) != 0
-    }
-
-    #[inline]
-    const fn bit(sender: u64) -> u64 {
-        1 << (sender & 63)
-    }
 }

@@ -7,7 +7,7 @@
 //! Order is kept. Filled once for all who want the same.
 
 use elara_core::ClientAddr;
-use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX};
+use elara_core::limits::{DATAGRAM_MAX, HELD_FRAMES_MAX, SEGMENTS_MAX};
 use elara_core::wire::Class;
 
 use crate::departures::Departure;
@@ -55,6 +55,13 @@ impl Send {
 }
 
 impl Plan {
+    /// Nothing, and room for much.
+    pub(crate) fn new() -> Self {
+        let (slices, sends) =
+            (Vec::with_capacity(HELD_FRAMES_MAX), Vec::with_capacity(HELD_FRAMES_MAX));
+        Self { slices, sends, ..Self::default() }
+    }
+
     /// The sends of `departures`, in order.
     pub(crate) fn fill<'d, I: Io>(
         &mut self,

@@ -109,7 +109,7 @@ impl<I: Io> Shard<I> {
             sessions: Sessions::new(bounds, config.hash_keys, now),
             v1,
             rules: Rules { index: config.index, shards: config.shards, v0: config.v0 },
-            departures: Departures::default(),
+            departures: Departures::new(),
             counters: Counters::default(),
             commands,
             gazette: Gazette { reports, lost: 0, unsaid: 0 },

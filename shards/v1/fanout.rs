@@ -11,8 +11,8 @@ use super::participant::Participant;
 use super::room::{Member, PICKY};
 use crate::command::Notice;
 use crate::cost::Way;
-use crate::departures::{Departure, Outlet, Passing, Site, Wire};
-use crate::egress::{Senders, way_of};
+use crate::departures::{Departure, Glance, Outlet, Passing, Site, Wire};
+use crate::egress::way_of;
 use crate::forward::Forward;
 use crate::io::{Io, Slice};
 use crate::run::digest;
@@ -90,13 +90,13 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let Some(room) = v1.rooms.get_mut(slot) else { return };
         let places = places.start..places.end.min(room.members.len());
         scratch.shared.fill(self.io, departures.iter());
-        let glance = Glance::of(departures);
+        let content = Content::of(departures);
         let mut copies = 0;
         for member in &mut room.members[places] {
             if waits.is_some_and(|waits| member.hold >= waits) {
                 continue;
             }
-            let plan = if glance.wants_all(member, departures) {
+            let plan = if content.wants_all(member, departures) {
                 &scratch.shared
             } else {
                 let wanted = departures.iter().filter(|it| gets(&v1.participants, member, it));
@@ -127,7 +127,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let Some(room) = v1.rooms.get_mut(slot) else { return };
         let session = room.id;
         let places = span.places.start..span.places.end.min(room.members.len());
-        let glance = Glance::of(departures);
+        let content = Content::of(departures);
         let mut shared = None;
         let mut copies = 0;
         for member in &mut room.members[places] {
@@ -140,7 +140,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
                 it.run.each().map(move |slice| (class, bytes_of(io, row, slice)))
             };
             // Most members want all of it and have sent none of it: put together once.
-            let (packets, count) = if glance.wants_all(member, departures) {
+            let (packets, count) = if content.wants_all(member, departures) {
                 let all = departures.iter().flat_map(frames);
                 let count = *shared.get_or_insert_with(|| pack(session, all, &mut v1.shared));
                 (&v1.shared, count)
@@ -207,16 +207,16 @@ impl Span {
     }
 }
 
-/// What a look at a member tells.
-struct Glance {
+/// What is in a burst: by it most members are seen to want it all.
+struct Content {
     classes: u8,
-    senders: Senders,
+    senders: Glance,
 }
 
-impl Glance {
+impl Content {
     fn of(departures: &[Departure]) -> Self {
         let classes = departures.iter().fold(0, |all, it| all | 1 << it.passing.class as u8);
-        let senders = Senders::of(departures.iter().map(|it| it.passing.number.into()));
+        let senders = Glance::of(departures.iter().map(|it| it.passing.number.into()));
         Self { classes, senders }
     }
 

@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Wire v1: further participants that join, stay a second and leave while the load runs, per second
     #[arg(long, value_name = "R")]
     pub(crate) join_rate: Option<f64>,
+    /// Wire v1: milliseconds that small frames to a participant may wait to share a datagram, 0 to 5
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub(crate) hold: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

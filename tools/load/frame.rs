@@ -7,9 +7,10 @@
 //! for byte, so [`Frames::inspect`] checks every byte: the stamp by its sum, the header by writing it
 //! again, the rest by comparison.
 
-use elara_core::limits::{HEADER_LEN, TAG_LEN};
+use elara_core::limits::{BUNDLE_HEAD_LEN, HEADER_LEN, TAG_LEN};
 use elara_core::wire::Header;
 use elara_core::wire::header::{Class, profile};
+use elara_core::wire::v1::bundle::BUNDLE;
 use elara_core::{NodeId, SessionId};
 use zerocopy::IntoBytes;
 
@@ -168,6 +169,18 @@ impl Frames {
         }
     }
 
+    /// Says to `each` what the frames of `datagram` are, which `receiver` received: one, or a pack of them.
+    #[inline]
+    pub(crate) fn inspect_all(&self, receiver: u32, datagram: &[u8], mut each: impl FnMut(Seen)) {
+        if datagram.first() != Some(&BUNDLE) {
+            return each(self.inspect(receiver, datagram));
+        }
+        match unpack(datagram) {
+            Some(frames) => frames.for_each(|bytes| each(self.inspect(receiver, bytes))),
+            None => each(Seen::Corrupt),
+        }
+    }
+
     fn session(&self, member: u32) -> SessionId {
         SessionId(self.first_session + u64::from(member / self.participants))
     }
@@ -181,12 +194,31 @@ impl Frames {
     }
 }
 
+/// The frames of a pack: what a floor that bundles makes of frames of v0. Its front is that of a bundle of
+/// v1; no frame of v0 begins like it, and no relay sends one over v0.
+fn unpack(datagram: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let count = usize::from(*datagram.get(1)?);
+    let (front, mut rest) = datagram.split_at_checked(BUNDLE_HEAD_LEN + 2 * count)?;
+    let lengths = front[BUNDLE_HEAD_LEN..].chunks_exact(2);
+    let lengths = lengths.map(|length| usize::from(u16::from_le_bytes([length[0], length[1]])));
+    if lengths.clone().sum::<usize>() != rest.len() {
+        return None;
+    }
+    Some(lengths.map(move |length| {
+        let (frame, after) = rest.split_at(length);
+        rest = after;
+        frame
+    }))
+}
+
 fn node(member: u32) -> NodeId {
     NodeId(NODE_BASE + u64::from(member))
 }
 
 #[cfg(test)]
 mod tests {
+    use elara_core::wire::v1::BundleHead;
+
     use super::*;
 
     const RUN: u32 = 77;
@@ -247,6 +279,26 @@ mod tests {
                 assert_eq!(seen, expected, "byte {at}");
                 bytes[at] ^= 0x10;
             }
+        }
+    }
+
+    #[test]
+    fn a_pack_is_its_frames_and_nothing_when_it_does_not_add_up() {
+        let frames = frames(120);
+        let burst = burst(&frames, 5, 7);
+        let parts: Vec<&[u8]> = burst.chunks(120).collect();
+        let mut pack = vec![0; 1_232];
+        let pack = BundleHead::join(&mut pack, frames.session(5), &parts).unwrap();
+        let seen = |pack: &[u8]| {
+            let mut seen = Vec::new();
+            frames.inspect_all(4, pack, |one| seen.push(one));
+            seen
+        };
+        let load = |sequence| Seen::Load { sender: 1, scheduled: 1_000, sequence };
+        assert_eq!(seen(pack), [7, 8, 9].map(load));
+        assert_eq!(seen(&burst[..120]), [load(7)]);
+        for len in [1, 2, 12, 18, pack.len() - 1] {
+            assert_eq!(seen(&pack[..len]), [Seen::Corrupt], "{len} bytes");
         }
     }
 

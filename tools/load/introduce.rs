@@ -115,14 +115,15 @@ impl Roll {
             let received = swarm.receive(receiver)?;
             self.refused |= received.refused;
             for bytes in received.datagrams() {
-                heard += 1;
-                if let Seen::KeepAlive(sender) = frames.inspect(receiver, bytes) {
+                frames.inspect_all(receiver, bytes, |seen| {
+                    heard += 1;
+                    let Seen::KeepAlive(sender) = seen else { return };
                     for member in [sender, receiver] {
                         let known = &mut self.known[member as usize];
                         self.unknown -= u32::from(!*known);
                         *known = true;
                     }
-                }
+                });
             }
         }
         Ok(heard)

@@ -49,5 +49,5 @@ mod window;
 pub use error::LoadError;
 pub use plan::{Model, Plan, PlanError, Wire};
 pub use report::{Bottleneck, Quantiles, Report};
-pub use run::{Progress, run, run_until};
+pub use run::{Progress, run, run_until, run_when};
 pub use v1::{JoinFailures, Joins, Pass, PassError};

@@ -14,7 +14,7 @@ mod entry;
 
 use clap::{Parser, ValueEnum};
 use elara_core::limits::V1_FRAME_MAX;
-use elara_load::{LoadError, Plan, Progress, Wire, run_until};
+use elara_load::{LoadError, Plan, Progress, Wire, run_when};
 use elara_shards::sys::wait::Interrupt;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -94,6 +94,10 @@ struct Arguments {
     /// Receive trains (UDP_GRO)
     #[arg(long, value_enum, default_value_t = Switch::On)]
     gro: Switch,
+    /// Deliveries go elsewhere: once everyone is known, say `ready`, read a line, then send and expect
+    /// nothing back
+    #[arg(long)]
+    one_way: bool,
     /// Print the report as one JSON object
     #[arg(long)]
     json: bool,
@@ -129,7 +133,7 @@ fn main() -> ExitCode {
             bar.set_message(line(&progress));
         }
     };
-    let result = run_until(&plan, &stop_on_interrupt(), &mut show);
+    let result = run_when(&plan, &mut || ready(&plan), &stop_on_interrupt(), &mut show);
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
@@ -167,6 +171,7 @@ impl Arguments {
             wire: entry.wire,
             suite: self.entry.suite(),
             join_rate: self.entry.join_rate,
+            hold_ms: self.entry.hold,
             sessions: self.sessions.unwrap_or(sessions),
             participants: self.participants.unwrap_or(participants),
             senders: self.senders.unwrap_or(model.senders),
@@ -183,6 +188,7 @@ impl Arguments {
             pass: entry.pass,
             gso: self.gso == Switch::On,
             gro: self.gro == Switch::On,
+            one_way: self.one_way,
             ..model
         };
         plan.validate().map_err(|mistake| mistake.to_string())?;
@@ -212,6 +218,15 @@ fn line(progress: &Progress) -> String {
         progress.delivered,
         progress.lost
     )
+}
+
+/// In a one-way run: says that everyone is known, and waits to be told to go on.
+fn ready(plan: &Plan) {
+    if plan.one_way {
+        println!("ready");
+        // Whoever closes it wants us to go on, too.
+        let _ = std::io::stdin().read_line(&mut String::new());
+    }
 }
 
 fn resolve(target: Option<&str>) -> Result<SocketAddr, String> {

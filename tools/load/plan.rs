@@ -12,8 +12,8 @@ use std::time::Duration;
 use elara_core::SessionId;
 use elara_core::crypto::Suite;
 use elara_core::limits::{
-    CONNECTION_LIFE, DATAGRAM_MAX, HEADER_LEN, REKEY_FRAMES, RESERVED_SESSION_LOW, SEGMENTS_MAX,
-    TAG_LEN, V0_FRAME_MAX, V1_PADDED,
+    CONNECTION_LIFE, DATAGRAM_MAX, HEADER_LEN, HOLD_MS_MAX, REKEY_FRAMES, RESERVED_SESSION_LOW,
+    SEGMENTS_MAX, TAG_LEN, V0_FRAME_MAX, V1_PADDED,
 };
 use elara_shards::sys::cpu;
 use serde::{Serialize, Serializer};
@@ -42,8 +42,10 @@ pub const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
 pub const MEMORY_MAX: u64 = 1 << 30;
 /// Descriptors the process needs besides its sockets.
 const DESCRIPTORS_SPARE: u64 = 32;
-/// Seconds' worth of its sender's frames by which a frame may come after a later one. Older: lost.
+/// Seconds' worth of its sender's frames by which a frame may come after a later one. Older: lost. In wire v1
+/// that is how long whole frames are kept, to know them again.
 const REORDER_SECS: f64 = 4.0;
+const REORDER_SECS_V1: f64 = 1.0;
 
 /// The protocol that participants speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -82,6 +84,8 @@ pub struct Plan {
     /// Wire v1: further participants that come and go while the load runs, per second.
     #[serde(rename = "join_rate_per_s")]
     pub join_rate: Option<f64>,
+    /// Wire v1: how long participants let small frames wait to share a datagram, in milliseconds.
+    pub hold_ms: u8,
     /// What the frames are.
     pub model: Model,
     /// Sessions.
@@ -124,6 +128,8 @@ pub struct Plan {
     pub gso: bool,
     /// Let the kernel hand us trains (UDP_GRO), not datagram by datagram.
     pub gro: bool,
+    /// Once everyone is known, deliveries go elsewhere: expect none, and measure only what is sent.
+    pub one_way: bool,
 }
 
 impl Plan {
@@ -136,6 +142,7 @@ impl Plan {
             pass: None,
             suite: Suite::AesGcm,
             join_rate: None,
+            hold_ms: 0,
             model: Model::Voice,
             sessions: 100,
             participants: 10,
@@ -153,6 +160,7 @@ impl Plan {
             first_session: 1,
             gso: true,
             gro: true,
+            one_way: false,
         }
     }
 
@@ -181,6 +189,11 @@ impl Plan {
         f64::from(self.sessions) * f64::from(self.senders) * self.rate * f64::from(self.burst)
     }
 
+    /// Copies that `frames` sent should become where we can hear them.
+    pub(crate) fn copies(&self, frames: u64) -> u64 {
+        if self.one_way { 0 } else { frames * u64::from(self.participants - 1) }
+    }
+
     /// The time between two keep-alives of one member.
     #[must_use]
     pub fn keep_alive_period(&self) -> Duration {
@@ -193,7 +206,12 @@ impl Plan {
     /// Frames of one sender that a receiver keeps apart: a power of two, at least 64.
     #[must_use]
     pub(crate) fn reorder_frames(&self) -> u64 {
-        let frames = self.rate * f64::from(self.burst) * REORDER_SECS;
+        let seconds = match self.wire {
+            _ if self.one_way => 0.0,
+            Wire::V0 => REORDER_SECS,
+            Wire::V1 => REORDER_SECS_V1,
+        };
+        let frames = self.rate * f64::from(self.burst) * seconds;
         (frames as u64).next_power_of_two().max(64)
     }
 
@@ -205,6 +223,7 @@ impl Plan {
         self.validate_shape()?;
         match self.wire {
             Wire::V0 if self.join_rate.is_some() => return Err(PlanError::NoVisitors),
+            Wire::V0 if self.hold_ms > 0 => return Err(PlanError::NoHold),
             Wire::V0 => {}
             Wire::V1 => self.validate_v1()?,
         }
@@ -258,6 +277,9 @@ impl Plan {
             if session.0 != self.first_session {
                 return Err(PlanError::OtherSession(session));
             }
+        }
+        if self.hold_ms > HOLD_MS_MAX {
+            return Err(PlanError::Hold(self.hold_ms));
         }
         if !V1_SIZES.contains(&self.size) {
             return Err(PlanError::Unpadded(self.size));

@@ -33,7 +33,7 @@ pub struct Report {
     pub offered_per_s: f64,
     /// Of these, frames the kernel did not take, or that were not sent when the drain ended.
     pub unsent: u64,
-    /// Datagrams that should have arrived: frames sent x (participants - 1).
+    /// Frames that should have arrived: those sent x (participants - 1); none when the run is one-way.
     pub expected: u64,
     /// Datagrams that arrived as they should, in the window or the drain, each counted once.
     pub delivered: u64,
@@ -52,7 +52,7 @@ pub struct Report {
     pub duplicates: u64,
     /// Delivered after a later one of the same sender (RFC 4737).
     pub reordered: u64,
-    /// Lost, but arrived more than four seconds' worth of frames later.
+    /// Lost, but arrived more than four seconds' worth of frames later (in wire v1 one second's).
     pub too_late: u64,
     /// Frames of one session at a socket of another. Must be 0.
     pub wrong_session: u64,
@@ -62,6 +62,8 @@ pub struct Report {
     pub echoed: u64,
     /// Frames of another run: another generator used the same sessions. Must be 0.
     pub foreign: u64,
+    /// Keep-alives sent beside the load, warm-up included.
+    pub keep_alives: u64,
     /// Members that no introduction made known to the relay, or that it did not let in.
     pub members_silent: u32,
     /// Wire v1: control frames that arrived.
@@ -145,6 +147,7 @@ pub(crate) struct Outcome {
     pub(crate) relay_cpu_in_window: Option<u64>,
     pub(crate) relay_cpu: Option<u64>,
     pub(crate) relay_datagrams: u64,
+    pub(crate) keep_alives: u64,
     pub(crate) silent: u32,
     pub(crate) joins: Option<Joins>,
     pub(crate) visits: Option<Joins>,
@@ -161,7 +164,7 @@ impl Report {
         let share = |cpu: u64| cpu as f64 / measured_ns as f64;
         let ratio =
             |part: f64, whole: u64| if whole == 0 { None } else { Some(part / whole as f64) };
-        let expected = counts.sent * u64::from(plan.participants - 1);
+        let expected = plan.copies(counts.sent);
         let lost = expected.saturating_sub(counts.delivered);
         let delivered_per_s = per_s(outcome.arrived_in_window);
         let mut report = Self {
@@ -185,6 +188,7 @@ impl Report {
             corrupt: counts.corrupt,
             echoed: counts.echoed,
             foreign: counts.foreign,
+            keep_alives: outcome.keep_alives,
             members_silent: outcome.silent,
             control: counts.control,
             alerts: counts.alerts,
@@ -428,6 +432,7 @@ mod tests {
             relay_cpu_in_window: Some(250_000_000),
             relay_cpu: Some(4_400),
             relay_datagrams: 2,
+            keep_alives: 0,
             silent: 0,
             joins: None,
             visits: None,

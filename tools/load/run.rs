@@ -73,6 +73,20 @@ pub fn run_until(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, LoadError> {
+    run_when(plan, &mut || (), stop, progress)
+}
+
+/// As [`run_until`], but asks `ready` between the introductions and the load, and goes on when that answers:
+/// so that deliveries can be sent elsewhere ([`Plan::one_way`]) and clocks be read.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_when(
+    plan: &Plan,
+    ready: &mut dyn FnMut(),
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, LoadError> {
     plan.validate()?;
     if let Some(cpu) = plan.cpu {
         cpu::pin(cpu).map_err(kernel("pinning this thread to its cpu"))?;
@@ -86,6 +100,7 @@ pub fn run_until(
     let relays =
         || plan.target.ip().is_loopback().then(|| dropped(family, &[plan.target.port()]))?;
     let (ours_before, relays_before) = (ours(), relays());
+    ready();
     let mut engine = Engine::new(plan, speech, swarm);
     let over = AtomicBool::new(false);
     let visited = thread::scope(|scope| {
@@ -294,7 +309,7 @@ impl<'plan> Engine<'plan> {
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        let all = self.tally.counts.sent * u64::from(self.plan.participants - 1);
+        let all = self.plan.copies(self.tally.counts.sent);
         let complete = self.schedule.peek().is_none() && self.tally.counts.delivered >= all;
         let quiet = now.since(self.last_arrival) >= QUIET;
         now >= self.end && (complete && quiet || now >= self.end + span(self.plan.drain))
@@ -352,6 +367,7 @@ impl<'plan> Engine<'plan> {
             relay_cpu_in_window: relay_cpu(end),
             relay_cpu: relay_cpu(drained),
             relay_datagrams: drained.useful - begin.useful,
+            keep_alives: self.keep_alives.sent,
             silent: 0,
             joins: None,
             visits: None,
@@ -368,13 +384,14 @@ struct KeepAlives {
     step: Span,
     member: u32,
     round: u32,
+    sent: u64,
 }
 
 impl KeepAlives {
     fn new(plan: &Plan, start: Instant) -> Self {
         let period = span(plan.keep_alive_period()).as_nanos();
         let step = Span::from_nanos((period / plan.members()).max(1));
-        Self { next: start + step, step, member: 0, round: 1 }
+        Self { next: start + step, step, member: 0, round: 1, sent: 0 }
     }
 
     fn send_due(&mut self, now: Instant, plan: &Plan, speech: &mut Speech, swarm: &mut Swarm) {
@@ -388,7 +405,7 @@ impl KeepAlives {
         if !speaks {
             let mut bytes = [0; V1_FRAME_MAX];
             let len = speech.keep_alive(member, self.round, now, &mut bytes);
-            swarm.send_frame(member, &bytes[..len]);
+            self.sent += swarm.send_frame(member, &bytes[..len]).sent;
         }
         self.member += 1;
         if u64::from(self.member) == plan.members() {

@@ -75,10 +75,10 @@ impl Speech {
         receiver: u32,
         datagram: &[u8],
         now: Instant,
-        mut each: impl FnMut(Seen),
+        each: impl FnMut(Seen),
     ) {
         match self {
-            Self::V0(frames) => each(frames.inspect(receiver, datagram)),
+            Self::V0(frames) => frames.inspect_all(receiver, datagram, each),
             Self::V1(party) => party.inspect(receiver, datagram, now, each),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Absolute times are noise across machines; a ratio taken in one run is not. So whatever is compared
 //! gets the same load in turn, round after round, and what is published is medians with their spread.
-//! Relay on cpu 0, load on cpu 1, over loopback.
+//! Relay on cpu 0, load on cpu 1, over loopback, and for `floor` over other paths too.
 //!
 //! | command | asks |
 //! |---|---|
@@ -19,16 +19,22 @@ mod floor;
 pub(crate) mod forger;
 pub(crate) mod forwarder;
 mod joins;
+mod load;
 mod machine;
 mod memory;
+mod one_way;
+mod path;
 mod process;
 pub(crate) mod publish;
 mod report;
+mod search;
 mod table;
 mod taken;
 mod wire;
+mod workload;
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -62,6 +68,14 @@ pub(crate) fn run(bench: &Bench, places: &Places) -> Result<bool, String> {
         Bench::Flood(options) => flood::run(options, places),
         Bench::Memory(options) => memory::run(options, places),
     }
+}
+
+/// Prints what the admin listener at `admin` counts.
+///
+/// # Errors
+/// When it does not answer.
+pub(crate) fn print_metrics(admin: SocketAddr) -> Result<(), String> {
+    process::metrics(admin).map(|text| print!("{text}"))
 }
 
 /// Where the result goes.

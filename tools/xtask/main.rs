@@ -49,6 +49,12 @@ enum Task {
     /// The bare forwarder that `bench floor` measures beside the relay.
     #[command(hide = true)]
     FloorForwarder(bench::forwarder::Options),
+    /// What the admin listener at an address counts: for `bench floor`, in whose namespace it is.
+    #[command(hide = true)]
+    Metrics {
+        /// Where it listens.
+        admin: std::net::SocketAddr,
+    },
     /// The sender of forged datagrams that `bench flood` lets loose on the relay.
     #[command(hide = true)]
     Forger(bench::forger::Options),
@@ -78,6 +84,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<bool, String> {
     match task {
         Task::FloorForwarder(options) => bench::forwarder::run(&options).map(|()| true),
+        Task::Metrics { admin } => bench::print_metrics(admin).map(|()| true),
         Task::Ci(chosen) => steps(ci::GATE, &chosen, "cargo xtask ci", needs::meet),
         Task::Forger(options) => bench::forger::run(&options).map(|()| true),
         Task::Soak(chosen) => steps(ci::SOAK, &chosen, "cargo xtask soak", || Ok(())),

@@ -44,6 +44,13 @@ impl Run {
         self
     }
 
+    /// Started by `program` with `args`, which come before.
+    pub(crate) fn under<'a>(self, program: &str, args: impl IntoIterator<Item = &'a str>) -> Self {
+        let before = args.into_iter().map(str::to_owned);
+        let args = before.chain([self.program]).chain(self.args).collect();
+        Self { program: program.to_owned(), args, ..self }
+    }
+
     /// In a folder.
     pub(crate) fn in_dir(mut self, dir: &Path) -> Self {
         self.dir = Some(dir.to_owned());
@@ -191,8 +198,10 @@ mod tests {
 
     #[test]
     fn a_run_prints_as_it_could_be_typed() {
-        let typed = run("a/cargo", ["test", "--release"]).env("ELARA_BIN", "x").to_string();
-        assert_eq!(typed, "ELARA_BIN=x cargo test --release");
+        let typed = run("a/cargo", ["test", "--release"]).env("ELARA_BIN", "x");
+        assert_eq!(typed.to_string(), "ELARA_BIN=x cargo test --release");
+        let under = typed.under("nice", ["-n", "5"]).to_string();
+        assert_eq!(under, "ELARA_BIN=x nice -n 5 a/cargo test --release");
         assert_eq!(
             run("target/release/elara", ["serve"]).to_string(),
             "target/release/elara serve"

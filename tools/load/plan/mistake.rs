@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use elara_core::SessionId;
-use elara_core::limits::{HEADER_LEN, TAG_LEN};
+use elara_core::limits::{HEADER_LEN, HOLD_MS_MAX, TAG_LEN};
 
 use super::{BURST_MAX, DURATION_MAX, FRAME_MAX, FRAME_MIN, JOIN_RATE_MAX, RATE_MAX, V1_SIZES};
 use crate::stamp::STAMP_LEN;
@@ -65,6 +65,10 @@ pub enum PlanError {
     Memory(u64),
     /// Visitors in wire v0, where nobody joins.
     NoVisitors,
+    /// Frames that wait in wire v0, where nobody can say so.
+    NoHold,
+    /// Frames that wait longer than wire v1 has it, in milliseconds.
+    Hold(u8),
     /// Wire v1 without anything that lets in.
     NoPass,
     /// More or fewer participants than join addresses.
@@ -194,6 +198,14 @@ impl fmt::Display for PlanError {
                 f,
                 "the join addresses lead into session {session}: leave out --first-session"
             ),
+            Self::NoHold => write!(
+                f,
+                "--hold is for wire v1: in v0 nobody can say how long frames may wait: leave it out"
+            ),
+            Self::Hold(ms) => write!(
+                f,
+                "--hold {ms} is longer than wire v1 lets frames wait: give 0 to {HOLD_MS_MAX} milliseconds"
+            ),
             Self::Unpadded(size) => write!(
                 f,
                 "--size {size} does not fit: frames of wire v1 have one of {V1_SIZES:?} bytes"
@@ -279,6 +291,8 @@ mod tests {
             (mistake(|p| p.sessions = 1 << 30), ["10737418240 participants", "ulimit -n"]),
             (mistake(|p| (p.rate, p.senders) = (1e6, 10)), ["MiB", "lower"]),
             (mistake(|p| p.join_rate = Some(1.0)), ["--join-rate", "--issuer-key"]),
+            (mistake(|p| p.hold_ms = 1), ["--hold", "leave it out"]),
+            (mistake_v1(|p| p.hold_ms = 6), ["--hold 6", "0 to 5"]),
             (mistake_v1(|p| p.pass = None), ["--issuer-key FILE", "--join ADDRESS"]),
             (mistake_v1(|p| p.size = 80), ["--size 80", "one of [120, 160"]),
             (mistake_v1(|p| p.size = 1_200), ["--size 1200", "960, 1232]"]),

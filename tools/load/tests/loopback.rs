@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use elara_core::wire::Header;
-use elara_load::{LoadError, Plan, Report, run, run_until};
+use elara_load::{LoadError, Plan, Report, run, run_until, run_when};
 use elara_shards::sys::options::set_buffers;
 
 /// What a relay does with its copy number `n` (from 1) of a load frame.
@@ -201,4 +201,22 @@ fn progress_never_runs_backwards_and_the_report_can_be_read_by_machines() {
     for word in ["offered", "delivered", "lost", "p99.9", "latency", "generator"] {
         assert!(text.contains(word), "{word} is missing in\n{text}");
     }
+}
+
+#[test]
+fn a_one_way_run_asks_before_the_load_and_misses_nothing() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = socket.local_addr().unwrap();
+    let plan = brief(Plan { target, sessions: 2, participants: 3, one_way: true, ..Plan::voice() });
+    let mut asked = 0;
+    let manners = Manners { drops_every: 1, ..Manners::default() };
+    let report = thread::scope(|scope| {
+        scope.spawn(|| relay(&socket, plan.size, manners, &Deeds::default()));
+        let stop = AtomicBool::new(false);
+        let report = run_when(&plan, &mut || asked += 1, &stop, &mut |_| ());
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[], target).unwrap();
+        report.unwrap()
+    });
+    assert_eq!((asked, report.offered, report.unsent), (1, 2 * 25, 0));
+    assert_eq!((report.expected, report.delivered, report.lost), (0, 0, 0));
 }

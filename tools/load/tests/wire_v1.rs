@@ -111,6 +111,17 @@ fn bursts_of_the_longest_frames_arrive_whole() {
 }
 
 #[test]
+fn frames_that_share_a_datagram_count_one_by_one() {
+    let (report, relay) = at_a_club(|club| {
+        let room = Plan { sessions: 1, participants: 8, senders: 8, rate: 100.0, ..club.plan() };
+        run(&Plan { hold_ms: 5, ..room }, &mut |_| ()).unwrap()
+    });
+    check_flawless(&report, 8 * 50, 8 * 50 * 7);
+    let media = relay.copies - relay.control_sent - relay.answers_sent;
+    assert!(media < report.delivered, "{media} datagrams carried {} frames", report.delivered);
+}
+
+#[test]
 fn visitors_come_and_go_and_the_load_does_not_notice() {
     let (report, relay) = at_a_club(|club| {
         let plan = Plan { join_rate: Some(50.0), ..club.plan() };

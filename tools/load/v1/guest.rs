@@ -44,6 +44,8 @@ pub(crate) enum Told {
 
 pub(crate) struct Guest {
     client: Client,
+    /// How long small frames to it may wait, in milliseconds.
+    hold_ms: u8,
     id: PublicKey,
     node: NodeId,
     session: SessionId,
@@ -72,10 +74,10 @@ struct Line {
 }
 
 impl Guest {
-    pub(crate) fn new(membership: Membership) -> Self {
+    pub(crate) fn new(membership: Membership, hold_ms: u8) -> Self {
         let (id, session) = (membership.id, membership.session);
         let client = Client::new(membership);
-        Self { client, id, node: id.node_id(), session, phase: Phase::Out, line: None }
+        Self { client, hold_ms, id, node: id.node_id(), session, phase: Phase::Out, line: None }
     }
 
     pub(crate) const fn node(&self) -> NodeId {
@@ -125,10 +127,8 @@ impl Guest {
                 }
                 *next = now + PING_BRISK;
                 let wishes = [Wish::EVERYTHING];
-                return Some((
-                    self.say_ping(now, Some(Subscribe::new(1, 0, &wishes)), out)?,
-                    false,
-                ));
+                let subscribe = Subscribe::new(1, self.hold_ms, &wishes);
+                return Some((self.say_ping(now, Some(subscribe), out)?, false));
             }
             // The relay has forgotten who never spoke.
             self.begin(now);
@@ -150,7 +150,7 @@ impl Guest {
         }
     }
 
-    /// A datagram of others came by.
+    /// A datagram came, whatever is in it: MARK counts datagrams, and a bundle is one.
     pub(crate) const fn count(&mut self) {
         if let Some(line) = &mut self.line {
             line.received += 1;
@@ -177,7 +177,6 @@ impl Guest {
         let Ok((_, text)) = line.link.receiving.control(frame, scratch) else {
             return Told::Garbage;
         };
-        line.received += 1;
         let mut told = Told::Nothing;
         for message in Controls::parse(text) {
             match message {

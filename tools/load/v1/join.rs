@@ -4,7 +4,6 @@ use elara_core::crypto::Scratch;
 use elara_core::limits::V1_FRAME_MAX;
 use elara_core::time::{Instant, Span};
 use elara_core::wire::v1::Bundle;
-use elara_core::wire::v1::bundle::BUNDLE;
 use elara_runtime::keys::OsRandom;
 use elara_shards::sys::cpu::{calendar, monotonic};
 
@@ -127,7 +126,7 @@ pub(super) fn hear(
         them.last = LastHeard::Refusal;
     }
     let mut came_in = false;
-    let mut frame = |bytes: &[u8]| {
+    let mut frame = |guest: &mut Guest, bytes: &[u8]| {
         let told = guest.handle(bytes, now, scratch);
         let Some(them) = &mut them else { return };
         match told {
@@ -142,9 +141,10 @@ pub(super) fn hear(
         }
     };
     for bytes in received.datagrams() {
+        guest.count();
         match Bundle::parse(bytes) {
-            Ok(bundle) if bytes.first() == Some(&BUNDLE) => bundle.iter().for_each(&mut frame),
-            _ => frame(bytes),
+            Ok(bundle) => bundle.iter().for_each(|bytes| frame(guest, bytes)),
+            Err(_) => frame(guest, bytes),
         }
     }
     Ok(came_in)

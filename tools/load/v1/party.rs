@@ -143,6 +143,7 @@ impl Party {
         now: Instant,
         mut each: impl FnMut(Seen),
     ) {
+        self.guests[receiver as usize].count();
         if datagram.first() != Some(&BUNDLE) {
             return each(self.inspect_frame(receiver, datagram, now));
         }
@@ -169,7 +170,6 @@ impl Party {
                 _ => Seen::Control,
             };
         };
-        guest.count();
         let Ok(Frame { tlvs: Tlvs { stream: Some(stream), state: None }, .. }) =
             Frame::parse(bytes)
         else {
@@ -199,9 +199,8 @@ pub(super) fn guests(plan: &Plan, pass: &Pass, members: impl Iterator<Item = u32
     let run_s = (plan.warmup + plan.duration + plan.drain).as_secs() as u32;
     let expires = calendar().seconds().saturating_add(run_s).saturating_add(SPARE_S);
     let session = |member| SessionId(plan.first_session + u64::from(member / plan.participants));
-    members
-        .map(|member| Guest::new(pass.membership(member, session(member), plan.suite, expires)))
-        .collect()
+    let membership = |member| pass.membership(member, session(member), plan.suite, expires);
+    members.map(|member| Guest::new(membership(member), plan.hold_ms)).collect()
 }
 
 /// What STREAM says of load frame number `sequence`.

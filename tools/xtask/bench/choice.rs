@@ -1,9 +1,11 @@
-//! What is measured of all that could be, for the benches that compare contestants over the workloads.
+//! What is measured of all that could be, for `bench wire`.
 
 use clap::Args;
 
-use super::contest::{Io, Workload};
-use super::floor::search;
+use super::contest::{Scene, Sinks};
+use super::path::Lab;
+use super::search::search;
+use super::workload::{Case, Io, Workload};
 use super::{chosen, names};
 use crate::shell::Places;
 
@@ -15,7 +17,7 @@ pub(super) struct Choice {
     /// Measured seconds of each run.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub seconds: u32,
-    /// Only these workloads.
+    /// Only these workloads [voice,video]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WORKLOAD,..")]
     only: Vec<Workload>,
     /// Only these back ends of the relay.
@@ -28,7 +30,10 @@ pub(super) struct Choice {
 
 impl Choice {
     pub(super) fn workloads(&self) -> Vec<Workload> {
-        chosen(&self.only)
+        if self.only.is_empty() {
+            return vec![Workload::Voice, Workload::Video];
+        }
+        self.only.clone()
     }
 
     pub(super) fn ios(&self) -> Vec<Io> {
@@ -37,7 +42,9 @@ impl Choice {
 
     /// Sends per second and sender: as was told, or searched.
     pub(super) fn rate(&self, workload: Workload, places: &Places) -> Result<f64, String> {
-        self.rate.map_or_else(|| search(workload, places), Ok)
+        let (case, lab) = (Case::v0(workload), &Lab::loopback());
+        let scene = Scene { case, sinks: Sinks::Gro, lab, places };
+        self.rate.map_or_else(|| search(&scene).map(|found| found.rate), Ok)
     }
 
     /// The command that repeats such a run of `bench`.

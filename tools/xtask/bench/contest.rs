@@ -1,98 +1,57 @@
 //! One run: a contestant on cpu 0, the load generator on cpu 1, and what came of it.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::forwarder::Technique;
-use super::process::{DevRelay, LOAD_CPU, Running};
+use super::forwarder::{Counted, Technique};
+use super::load::{Load, Target, limits, report};
+use super::one_way;
+use super::path::{Lab, Path};
+use super::process::{DevRelay, Running};
+use super::workload::{Case, Io, Wire};
 use crate::shell::{Places, Run, run as program};
 
 /// Loss up to here is "nothing".
 pub(super) const LOSS_MAX: f64 = 1e-4;
 
-/// A shape of traffic, from docs/PERFORMANCE.md.
+/// What all contestants of a row have in common.
+pub(super) struct Scene<'a> {
+    pub(super) case: Case,
+    pub(super) sinks: Sinks,
+    pub(super) lab: &'a Lab,
+    pub(super) places: &'a Places,
+}
+
+/// How the generator's sockets receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Workload {
-    /// 100 sessions of 10, one speaking, frames of 120 B.
-    Voice,
-    /// 20 sessions of 10, one sending, bursts of 10 frames of 1,200 B.
-    Video,
+pub(super) enum Sinks {
+    /// Datagram by datagram.
+    Plain,
+    /// As trains (UDP_GRO).
+    Gro,
 }
 
-impl Workload {
-    /// Sends per second and sender, as people would have it.
-    pub(super) const fn rate(self) -> f64 {
-        match self {
-            Self::Voice => 50.0,
-            Self::Video => 30.0,
-        }
-    }
-
-    /// Bytes of a frame; wire v1 has its own idea of a large one.
-    pub(super) const fn size(self) -> usize {
-        match self {
-            Self::Voice => 120,
-            Self::Video => 1_200,
-        }
-    }
-
-    const fn shape(self) -> [&'static str; 10] {
-        let (model, sessions, burst) = match self {
-            Self::Voice => ("voice", "100", "1"),
-            Self::Video => ("video", "20", "10"),
-        };
-        [
-            "--model",
-            model,
-            "--sessions",
-            sessions,
-            "--participants",
-            "10",
-            "--senders",
-            "1",
-            "--burst",
-            burst,
-        ]
-    }
-}
-
-impl fmt::Display for Workload {
+impl fmt::Display for Sinks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Voice => "voice",
-            Self::Video => "video",
+            Self::Plain => "plain",
+            Self::Gro => "gro",
         })
     }
 }
 
-/// What the relay runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Io {
-    /// io_uring.
-    Uring,
-    /// recvmmsg and sendmmsg.
-    Syscall,
-}
-
-impl Io {
-    /// The floor that uses the kernel the same way.
-    pub(super) const fn technique(self) -> Technique {
-        match self {
-            Self::Uring => Technique::IoUring,
-            Self::Syscall => Technique::Mmsg,
-        }
+impl Scene<'_> {
+    /// How what is delivered is received: not at all, where a device drops it.
+    pub(super) fn sinks(&self) -> String {
+        if self.lab.path == Path::Ifb { "-".into() } else { self.sinks.to_string() }
     }
 }
 
-impl fmt::Display for Io {
+impl fmt::Display for Scene<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Uring => "uring",
-            Self::Syscall => "syscall",
-        })
+        write!(f, "{} {} {}", self.case, self.lab.path, self.sinks())
     }
 }
 
@@ -105,55 +64,85 @@ pub(super) enum Contestant {
     Floor(Technique),
 }
 
-impl Contestant {
-    fn command(self, places: &Places) -> Run {
-        let listen = ["--listen", "127.0.0.1:0"];
-        match self {
-            Self::Relay(io) => {
-                let io = io.to_string();
-                let args = ["serve", "--dev", "--admin", "off", "--shards", "1", "--io", &io];
-                program(places.binary("elara"), args.into_iter().chain(listen))
-            }
-            Self::Floor(technique) => {
-                let args = ["floor-forwarder", "--technique", technique_name(technique)];
-                program(places.binary("xtask"), args.into_iter().chain(listen))
-            }
-        }
-    }
-}
-
-pub(super) const fn technique_name(technique: Technique) -> &'static str {
-    match technique {
-        Technique::Naive => "naive",
-        Technique::Mmsg => "mmsg",
-        Technique::IoUring => "io_uring",
-    }
-}
-
 impl fmt::Display for Contestant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&match self {
             Self::Relay(io) => format!("relay {io}"),
-            Self::Floor(technique) => format!("floor {}", technique_name(*technique)),
+            Self::Floor(technique) => format!("floor {}", technique.name()),
         })
+    }
+}
+
+/// A contestant that runs.
+pub(super) enum Started {
+    Relay(DevRelay),
+    Floor(Running),
+}
+
+impl Started {
+    fn new(contestant: Contestant, scene: &Scene<'_>) -> Result<Self, String> {
+        let Scene { case, lab, places, .. } = scene;
+        match contestant {
+            Contestant::Relay(io) => DevRelay::start_at(lab, io, places).map(Self::Relay),
+            Contestant::Floor(technique) => {
+                let (hold, listen) = (case.hold_ms.to_string(), lab.listen());
+                let args = ["floor-forwarder", "--technique", technique.name(), "--hold-ms", &hold];
+                let args = args.into_iter().chain(["--listen", listen]);
+                let command = lab.at_relay(program(places.binary("xtask"), args));
+                Running::start(&command, "listening on").map(Self::Floor)
+            }
+        }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        match self {
+            Self::Relay(relay) => relay.running.pid(),
+            Self::Floor(running) => running.pid(),
+        }
+    }
+
+    /// A floor does no handshakes: it is loaded in v0, with frames as long as those of the case.
+    fn target(&self, case: Case) -> Target<'_> {
+        match self {
+            Self::Relay(relay) if case.wire == Wire::V1 => Target::V1(relay),
+            Self::Relay(relay) => Target::V0(relay.running.addr),
+            Self::Floor(running) => Target::V0(running.addr),
+        }
+    }
+
+    /// What it has taken in and sent so far, in frames.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub(super) fn counted(&mut self, case: Case) -> Result<Counted, String> {
+        match self {
+            Self::Relay(relay) => one_way::counted(&relay.metrics()?, case)
+                .ok_or_else(|| "the relay's metrics lack what bench floor counts".to_owned()),
+            Self::Floor(running) => {
+                let line = running.ask()?;
+                serde_json::from_str(&line).map_err(|error| format!("the floor: {error}: {line}"))
+            }
+        }
     }
 }
 
 /// What one run showed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sample {
-    /// Nanoseconds of cpu, user and system, per delivered datagram.
+    /// Nanoseconds of cpu, user and system, per delivered frame.
     pub cost_ns: f64,
     /// Share of its cpu the contestant used.
     pub busy: f64,
     /// Measured seconds.
     pub seconds: f64,
-    /// Deliveries that came.
+    /// Deliveries that came, in frames.
     pub delivered: u64,
     /// Deliveries that did not.
     pub lost: u64,
     /// Datagrams that must not exist: of another session, changed, back at their sender, complaints.
     pub wrong: u64,
+    /// Where a device sees what leaves: datagrams in each packet that it saw.
+    pub datagrams_per_packet: Option<f64>,
     /// In which ways the load generator could not keep up, in its words.
     pub limits: Vec<String>,
 }
@@ -173,6 +162,9 @@ impl Sample {
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>6.0} ns, {:>3.0} % busy", self.cost_ns, self.busy * 100.0)?;
+        if let Some(datagrams) = self.datagrams_per_packet {
+            write!(f, ", {datagrams:.1} frames a packet")?;
+        }
         if self.loss() > LOSS_MAX {
             write!(f, ", lost {:.3} %", self.loss() * 100.0)?;
         }
@@ -189,75 +181,38 @@ impl fmt::Display for Sample {
 /// When either process cannot be started, or the generator's answer cannot be understood.
 pub(super) fn run(
     contestant: Contestant,
-    workload: Workload,
+    scene: &Scene<'_>,
     rate: f64,
     seconds: u32,
-    places: &Places,
 ) -> Result<Sample, String> {
-    let running = Running::start(&contestant.command(places), "listening on")?;
-    let load = Load { workload, rate, seconds, size: workload.size(), more: Vec::new() };
-    let report = load.run(&Target::V0(running.addr), running.pid(), places)?;
+    let mut started = Started::new(contestant, scene)?;
+    let command = load(&started, scene, rate, seconds);
+    if scene.lab.path == Path::Ifb {
+        return one_way::run(&command, &mut started, scene);
+    }
+    let report = report(&command.read()?)?;
     read(&report).ok_or_else(|| format!("elara-load said no cost: {report}"))
 }
 
-/// What the generator is told.
-pub(super) struct Load {
-    pub workload: Workload,
-    /// Sends per second and sender.
-    pub rate: f64,
-    pub seconds: u32,
-    /// Bytes of a frame.
-    pub size: usize,
-    /// Further arguments.
-    pub more: Vec<String>,
-}
+/// Load before the window, in seconds.
+const WARMUP: &str = "0.5";
 
-/// Whom it loads, and in which wire.
-pub(super) enum Target<'a> {
-    V0(SocketAddr),
-    V1(&'a DevRelay),
-}
-
-impl Load {
-    /// The generator's command against the process `pid`.
-    pub(super) fn command(&self, target: &Target<'_>, pid: u32, places: &Places) -> Run {
-        let mut args: Vec<String> = match target {
-            Target::V0(addr) => vec![addr.to_string()],
-            Target::V1(relay) => ["--issuer-key", &relay.issuer, "--join", &relay.address]
-                .map(str::to_owned)
-                .to_vec(),
-        };
-        args.extend(self.workload.shape().map(str::to_owned));
-        for (flag, value) in [
-            ("--size", self.size.to_string()),
-            ("--rate", self.rate.to_string()),
-            ("--duration", self.seconds.to_string()),
-            ("--pid", pid.to_string()),
-            ("--cpu", LOAD_CPU.to_string()),
-        ] {
-            args.extend([flag.to_owned(), value]);
-        }
-        args.push("--json".to_owned());
-        let args = args.into_iter().chain(self.more.iter().cloned());
-        program(places.binary("elara-load"), args)
+fn load(started: &Started, scene: &Scene<'_>, rate: f64, seconds: u32) -> Run {
+    let Scene { case, sinks, lab, places } = scene;
+    let gro = if *sinks == Sinks::Gro { "on" } else { "off" };
+    let mut more = vec!["--gro", gro];
+    let hold = case.hold_ms.to_string();
+    let target = started.target(*case);
+    if matches!(target, Target::V1(_)) {
+        more.extend(["--hold", &hold]);
     }
-
-    /// Runs it to its end and answers its report.
-    pub(super) fn run(
-        &self,
-        target: &Target<'_>,
-        pid: u32,
-        places: &Places,
-    ) -> Result<Value, String> {
-        let text = self.command(target, pid, places).read()?;
-        serde_json::from_str(&text).map_err(|error| format!("elara-load: {error}: {text}"))
+    match lab.path {
+        Path::Ifb => more.extend(["--one-way", "--warmup", "0"]),
+        Path::Lo | Path::Veth => more.extend(["--warmup", WARMUP]),
     }
-}
-
-/// In which ways the generator was the limit, as it says.
-pub(super) fn limits(report: &Value) -> Vec<String> {
-    let limits = report["bottleneck"].as_array().map_or(&[][..], Vec::as_slice);
-    limits.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    let more = more.into_iter().map(str::to_owned).collect();
+    let load = Load { workload: case.workload, rate, seconds, size: case.size(), more };
+    lab.at_load(load.command(&target, started.pid(), places))
 }
 
 /// What elara-load found, as far as it matters here; `None` when it measured no cost.
@@ -270,12 +225,18 @@ pub(super) fn read(report: &Value) -> Option<Sample> {
         seconds: number("measured_s")?,
         delivered: count("delivered")?,
         lost: count("lost")?,
-        wrong: ["wrong_session", "corrupt", "echoed", "alerts", "kicked"]
-            .into_iter()
-            .filter_map(count)
-            .sum(),
+        wrong: wrong(report),
+        datagrams_per_packet: None,
         limits: limits(report),
     })
+}
+
+/// Datagrams that must not exist.
+pub(super) fn wrong(report: &Value) -> u64 {
+    ["wrong_session", "corrupt", "echoed", "alerts", "kicked"]
+        .into_iter()
+        .filter_map(|name| report[name].as_u64())
+        .sum()
 }
 
 #[cfg(test)]

@@ -15,12 +15,13 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::contest::{Io, Load, Target, Workload, limits};
 use super::forger::Kind;
+use super::load::{Load, Target, limits};
 use super::process::{DevRelay, LOAD_CPU};
 use super::report::Spread;
 use super::table;
 use super::taken::Taken;
+use super::workload::{Io, Workload};
 use super::{Output, Published, chosen, names};
 use crate::ci;
 use crate::shell::{Places, run as program};

@@ -1,37 +1,76 @@
 //! `cargo xtask bench floor`: what the relay costs beside forwarders that do nothing.
 //!
 //! Absolute times are noise across machines; a ratio taken in one run is not. So every contestant of a
-//! workload gets the same load, in turn, round after round, and what is published is the ratio of
-//! medians with its spread.
+//! row gets the same load, in turn, round after round, and what is published is the ratio of medians with
+//! its spread.
 //!
-//! **The load.** A forwarder gets cheaper per datagram the busier it is, so cost is compared at one load. For
-//! each workload the sending rate is searched with the `mmsg` floor until that is 45 to 65 % busy and
-//! loses nothing; all contestants then get exactly that rate.
-//!
-//! **The cpus.** Contestant on cpu 0, load generator on cpu 1, over loopback.
+//! A row's floor sends as the relay does there: frame by frame, what came in a turn in one send for each
+//! receiver, or what came within a moment in one datagram. Beside it stands `naive`, one send a frame.
+//! The load is that of [`search`]; contestants are on cpu 0, the generator on cpu 1, and a [`Path`] lies
+//! between them.
 
 use clap::Args;
 
-use super::choice::Choice;
-use super::contest::{self, Contestant, Io, Sample, Workload};
+use super::contest::{self, Contestant, Sample, Scene, Sinks};
 use super::forwarder::Technique;
+use super::path::{Lab, Path};
 use super::publish;
 use super::report::{Report, Row};
+use super::search::{Found, search};
 use super::taken::Taken;
+use super::workload::{Case, Io, Wire, Workload};
+use super::{chosen, names};
 use crate::ci;
 use crate::shell::Places;
 
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench floor
+      every workload in both wires over loopback, in about a quarter of an hour
+  cargo xtask bench floor --only bigroom --wire v1 --path ifb --rounds 5 --seconds 3
+      a big room towards a card that segments, with frames that wait 0, 1 and 5 ms
+  cargo xtask bench floor --all --json
+      every workload, wire, path, kind of sink and back end, in some hours, for a program to read
+
+--path veth and ifb make network namespaces, and need root for it.";
+
 /// What `bench floor` is told.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    choice: Choice,
     /// Write the table into docs/PERFORMANCE.md and the number into README.md.
     #[arg(long)]
     publish: bool,
+    /// Every path and kind of sink, 5 rounds of 3 seconds, where nothing else is said.
+    #[arg(long)]
+    all: bool,
+    /// Rounds; every contestant runs once in each [3, with --all 5]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: Option<u32>,
+    /// Measured seconds of each run [1, with --all 3]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20))]
+    seconds: Option<u32>,
+    /// Only these workloads.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WORKLOAD,..")]
+    only: Vec<Workload>,
+    /// Only these wires.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WIRE,..")]
+    wire: Vec<Wire>,
+    /// Over these paths [lo]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PATH,..")]
+    path: Vec<Path>,
+    /// Received like this [plain]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SINKS,..")]
+    sinks: Vec<Sinks>,
+    /// Only these back ends of the relay.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "IO,..")]
+    io: Vec<Io>,
+    /// Sends per second and sender, instead of searching for a rate.
+    #[arg(long)]
+    rate: Option<f64>,
 }
 
 /// Builds, measures, prints. False when a datagram came that must not exist.
@@ -39,44 +78,19 @@ pub(crate) struct Options {
 /// # Errors
 /// When something cannot be built, started or understood.
 pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
+    // First what may not be had, then what takes time.
+    let labs: Vec<Lab> = options.paths().into_iter().map(Lab::open).collect::<Result<_, _>>()?;
     ci::build().perform()?;
-    let Choice { rounds, seconds, .. } = options.choice;
-    let ios = options.choice.ios();
-    let mut report = Report::new(Taken::now(options.choice.command("floor"), rounds, seconds));
+    let (rounds, seconds) = (options.rounds(), options.seconds());
+    let mut report = Report::new(Taken::now(options.command(), rounds, seconds));
     let mut clean = true;
-    for workload in options.choice.workloads() {
-        let rate = options.choice.rate(workload, places)?;
-        let contestants = line_up(&ios);
-        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); contestants.len()];
-        for round in 1..=rounds {
-            // Every other round backwards, so that nobody is always the first or the last.
-            let mut order: Vec<usize> = (0..contestants.len()).collect();
-            if round % 2 == 0 {
-                order.reverse();
+    for lab in &labs {
+        for sinks in options.sinks_of(lab.path) {
+            for case in Case::all(&chosen(&options.only), &chosen(&options.wire)) {
+                let scene = Scene { case, sinks, lab, places };
+                let rows = rows(&scene, options, &mut clean)?;
+                report.rows.extend(rows);
             }
-            for index in order {
-                let contestant = contestants[index];
-                let sample = contest::run(contestant, workload, rate, seconds, places)?;
-                eprintln!("{workload} round {round}/{rounds}: {contestant:<16} {sample}");
-                clean &= sample.wrong == 0;
-                samples[index].push(sample);
-            }
-        }
-        let of = |wanted: Contestant| {
-            let index = contestants.iter().position(|contestant| *contestant == wanted);
-            &samples[index.expect("everyone a row needs is in the line-up")][..]
-        };
-        for io in &ios {
-            let floor = of(Contestant::Floor(io.technique()));
-            let naive = of(Contestant::Floor(Technique::Naive));
-            report.rows.push(Row::new(
-                workload,
-                *io,
-                rate,
-                of(Contestant::Relay(*io)),
-                floor,
-                naive,
-            ));
         }
     }
     if options.json {
@@ -90,106 +104,129 @@ pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
     Ok(clean)
 }
 
+/// The rows of a scene, one for each back end.
+fn rows(scene: &Scene<'_>, options: &Options, clean: &mut bool) -> Result<Vec<Row>, String> {
+    let told = |rate| Ok(Found { rate, note: None });
+    let found = options.rate.map_or_else(|| search(scene), told)?;
+    let ios = chosen(&options.io);
+    let contestants = line_up(scene.case, &ios);
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); contestants.len()];
+    let rounds = options.rounds();
+    for round in 1..=rounds {
+        // Every other round backwards, so that nobody is always the first or the last.
+        let mut order: Vec<usize> = (0..contestants.len()).collect();
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        for index in order {
+            let contestant = contestants[index];
+            let sample = contest::run(contestant, scene, found.rate, options.seconds())?;
+            eprintln!("{scene} round {round}/{rounds}: {contestant:<18} {sample}");
+            *clean &= sample.wrong == 0;
+            samples[index].push(sample);
+        }
+    }
+    let of = |wanted: Contestant| {
+        let index = contestants.iter().position(|contestant| *contestant == wanted);
+        &samples[index.expect("everyone a row needs is in the line-up")][..]
+    };
+    let row = |io: &Io| {
+        let floor = Contestant::Floor(io.technique(scene.case.manner()));
+        let naive = of(Contestant::Floor(Technique::Naive));
+        Row::new(scene, *io, &found, of(Contestant::Relay(*io)), of(floor), naive)
+    };
+    Ok(ios.iter().map(row).collect())
+}
+
 /// Each back end with the floor of its technique beside it, and the naive floor.
-fn line_up(ios: &[Io]) -> Vec<Contestant> {
-    let pairs =
-        ios.iter().flat_map(|io| [Contestant::Relay(*io), Contestant::Floor(io.technique())]);
+fn line_up(case: Case, ios: &[Io]) -> Vec<Contestant> {
+    let floor = |io: Io| Contestant::Floor(io.technique(case.manner()));
+    let pairs = ios.iter().flat_map(|io| [Contestant::Relay(*io), floor(*io)]);
     pairs.chain([Contestant::Floor(Technique::Naive)]).collect()
 }
 
-/// Busy share of the yardstick that the search aims at, and the band it accepts.
-const AIM: f64 = 0.55;
-const BAND: std::ops::RangeInclusive<f64> = 0.45..=0.65;
-const PROBES: u32 = 8;
-
-/// Sends per second and sender at which the `mmsg` floor is busy but loses nothing.
-pub(super) fn search(workload: Workload, places: &Places) -> Result<f64, String> {
-    let yardstick = Contestant::Floor(Technique::Mmsg);
-    let mut aim = Aim::new(workload.rate());
-    for _ in 0..PROBES {
-        let sample = contest::run(yardstick, workload, aim.rate, 1, places)?;
-        eprintln!("{workload} search at {:.0}/s a sender: {sample}", aim.rate);
-        if aim.take(&sample) {
-            break;
-        }
-    }
-    Ok(aim.best)
-}
-
-/// A search for a rate: up while there is room, down when something gives, never below nominal.
-struct Aim {
-    /// What people would have.
-    nominal: f64,
-    /// To be tried next.
-    rate: f64,
-    /// The highest that was clean.
-    best: f64,
-    /// The lowest that was not.
-    wall: f64,
-}
-
-impl Aim {
-    fn new(nominal: f64) -> Self {
-        Self { nominal, rate: nominal, best: nominal, wall: f64::INFINITY }
+impl Options {
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.all { 5 } else { 3 })
     }
 
-    /// Learns from a sample at `rate`. True when the search is over.
-    fn take(&mut self, sample: &Sample) -> bool {
-        let busy = sample.busy.max(0.01);
-        let clean = sample.is_clean() && busy <= *BAND.end();
-        if clean {
-            self.best = self.rate;
-            if BAND.contains(&busy) {
-                return true;
-            }
-        } else {
-            self.wall = self.wall.min(self.rate);
+    fn seconds(&self) -> u32 {
+        self.seconds.unwrap_or(if self.all { 3 } else { 1 })
+    }
+
+    fn paths(&self) -> Vec<Path> {
+        if self.path.is_empty() && !self.all { vec![Path::Lo] } else { chosen(&self.path) }
+    }
+
+    /// The kinds of sinks of a path; where nothing arrives there is nothing to choose.
+    fn sinks_of(&self, path: Path) -> Vec<Sinks> {
+        if path == Path::Ifb || self.sinks.is_empty() && !self.all {
+            return vec![Sinks::Plain];
         }
-        let step = if clean { AIM / busy } else { (AIM / busy).min(0.8) };
-        let mut next = self.rate * step.clamp(0.5, 4.0);
-        if next >= self.wall {
-            next = f64::midpoint(self.best, self.wall);
+        chosen(&self.sinks)
+    }
+
+    /// The command that repeats this.
+    fn command(&self) -> String {
+        let (rounds, seconds) = (self.rounds(), self.seconds());
+        let mut command = "cargo xtask bench floor".to_owned();
+        if self.all {
+            command += " --all";
         }
-        next = next.max(self.nominal);
-        let settled = (next - self.rate).abs() < self.rate * 0.03;
-        self.rate = next.round();
-        settled
+        command += &format!(" --rounds {rounds} --seconds {seconds}");
+        command += &names("--only", &self.only);
+        command += &names("--wire", &self.wire);
+        command += &names("--path", &self.path);
+        command += &names("--sinks", &self.sinks);
+        command += &names("--io", &self.io);
+        if let Some(rate) = self.rate {
+            command += &format!(" --rate {rate}");
+        }
+        command
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
-    fn sample(busy: f64, lost: u64) -> Sample {
-        Sample { busy, delivered: 100_000, lost, ..Sample::default() }
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
     }
 
-    /// A forwarder that is `busy` at rate 1 and loses past `wall`, searched from `from`.
-    fn found(from: f64, busy: f64, wall: f64) -> f64 {
-        let mut aim = Aim::new(from);
-        for _ in 0..PROBES {
-            let lost = if aim.rate > wall { 1_000 } else { 0 };
-            if aim.take(&sample((aim.rate * busy).min(1.0), lost)) {
-                break;
-            }
-        }
-        aim.best
-    }
-
-    #[test]
-    fn the_search_ends_where_the_yardstick_is_busy_and_loses_nothing() {
-        let busy = found(50.0, 0.002, f64::INFINITY) * 0.002;
-        assert!(BAND.contains(&busy), "{busy}");
-        let rate = found(50.0, 0.002, 150.0);
-        assert!((100.0..=150.0).contains(&rate), "a generator that gives up first: {rate}");
-        assert_eq!(found(50.0, 0.002, 10.0), 50.0, "never below nominal");
+    fn options(line: &str) -> Options {
+        Line::try_parse_from(line.split(' ')).unwrap().options
     }
 
     #[test]
     fn everyone_a_row_needs_is_in_the_line_up() {
-        let both = line_up(&[Io::Uring, Io::Syscall]);
+        let case = Case::v0(Workload::Video);
+        let both = line_up(case, &[Io::Uring, Io::Syscall]);
         assert_eq!(both.len(), 5);
-        assert_eq!(line_up(&[Io::Syscall]).len(), 3);
+        assert!(both.contains(&Contestant::Floor(Technique::UringGso)));
+        assert_eq!(line_up(case, &[Io::Syscall]).len(), 3);
+    }
+
+    #[test]
+    fn what_is_not_said_is_loopback_in_a_quarter_of_an_hour_or_all_of_it() {
+        let usual = options("floor");
+        assert_eq!((usual.rounds(), usual.seconds(), usual.paths()), (3, 1, vec![Path::Lo]));
+        assert_eq!(usual.sinks_of(Path::Lo), [Sinks::Plain]);
+        let all = options("floor --all --seconds 2");
+        assert_eq!((all.rounds(), all.seconds(), all.paths().len()), (5, 2, 3));
+        assert_eq!(all.sinks_of(Path::Veth), [Sinks::Plain, Sinks::Gro]);
+        assert_eq!(all.sinks_of(Path::Ifb).len(), 1);
+    }
+
+    #[test]
+    fn a_command_repeats_what_was_chosen() {
+        let typed = "--rounds 2 --seconds 1 --only bigroom,pair --wire v1 --path lo,ifb --sinks gro \
+                     --io syscall --rate 70";
+        let command = options(&format!("floor {typed}")).command();
+        assert_eq!(command, format!("cargo xtask bench floor {typed}"));
     }
 }

@@ -1,44 +1,83 @@
 //! The floor: a forwarder without any logic, to measure a relay against.
 //!
-//! It checks nothing, counts nothing, forgets nobody and holds no bound. It learns a port's group from
-//! the session id at bytes 4..12 of the first datagram heard from it, and from then on one array
-//! look-up by source port says who else gets the bytes. What is left is what the kernel charges for the
-//! technique, on the same kind of socket with the same options.
+//! It checks nothing, forgets nobody and holds no bound. It learns a port's group from the session id
+//! at bytes 4..12 of the first datagram heard from it, and from then on one array look-up by source
+//! port says who else gets the bytes. What is left is what the kernel charges for the technique, on the
+//! same kind of socket with the same options.
 //!
 //! | technique | in | out |
 //! |---|---|---|
 //! | `naive` | `recvfrom`, one datagram a call (so no GRO) | `sendto`, one a call |
-//! | `mmsg` | epoll, `recvmmsg` | `sendmmsg` |
-//! | `io_uring` | multishot receive into a buffer ring | one send operation a datagram |
+//! | `mmsg` | epoll, `recvmmsg` | `sendmmsg`, a message for each datagram and receiver |
+//! | `io_uring` | multishot receive into a buffer ring | a send operation for each |
+//! | `mmsg_gso`, `uring_gso` | the same, all that waits | what came in a turn in one send a receiver |
+//! | `mmsg_bundle`, `uring_bundle` | the same | what came within `--hold-ms` in one datagram a receiver |
 //!
-//! Runs as a process of its own, pinned to one cpu, until it is killed.
+//! Runs as a process of its own, pinned to one cpu, until it is killed. For each line on its stdin it says
+//! what it has taken in and sent.
 
+mod bundle;
+mod counts;
+mod gather;
+mod groups;
 mod mmsg;
 mod naive;
 mod uring;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use elara_core::ClientAddr;
 use elara_core::limits::SOCKET_BUFFER_BYTES;
+use elara_core::time::Span;
 use elara_shards::socket;
 use elara_shards::sys::message::Family;
 use elara_shards::sys::{cpu, options};
+
+pub(super) use self::counts::Counted;
+use self::counts::Counts;
 
 /// How a floor moves datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Technique {
     /// One datagram a call, as a first program would do it.
+    #[value(name = "naive")]
     Naive,
     /// Many datagrams a call.
+    #[value(name = "mmsg")]
     Mmsg,
     /// One ring.
     #[value(name = "io_uring")]
     IoUring,
+    /// Many sends a call, one send a receiver.
+    #[value(name = "mmsg_gso")]
+    MmsgGso,
+    /// One ring, one send a receiver.
+    #[value(name = "uring_gso")]
+    UringGso,
+    /// Many datagrams a call, one datagram a receiver.
+    #[value(name = "mmsg_bundle")]
+    MmsgBundle,
+    /// One ring, one datagram a receiver.
+    #[value(name = "uring_bundle")]
+    UringBundle,
+}
+
+impl Technique {
+    /// Its name, as it is typed and printed.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Naive => "naive",
+            Self::Mmsg => "mmsg",
+            Self::IoUring => "io_uring",
+            Self::MmsgGso => "mmsg_gso",
+            Self::UringGso => "uring_gso",
+            Self::MmsgBundle => "mmsg_bundle",
+            Self::UringBundle => "uring_bundle",
+        }
+    }
 }
 
 /// What the forwarder's process is told.
@@ -47,6 +86,9 @@ pub(crate) struct Options {
     /// How it moves datagrams.
     #[arg(long)]
     technique: Technique,
+    /// How long a frame may wait to share a datagram, in milliseconds, where the technique bundles.
+    #[arg(long, default_value_t = 0)]
+    hold_ms: u64,
     /// Where it listens.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -69,14 +111,20 @@ fn forward(options: &Options) -> io::Result<()> {
     }
     let socket = open(options.technique, options.listen)?;
     println!("listening on {}", socket.local_addr()?);
-    serve(options.technique, &socket)
+    let counts = Arc::new(Counts::default());
+    counts::answer(&counts);
+    serve(options.technique, Span::from_millis(options.hold_ms), &socket, &counts)
 }
 
-fn serve(technique: Technique, socket: &UdpSocket) -> io::Result<()> {
+fn serve(technique: Technique, hold: Span, socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
     match technique {
-        Technique::Naive => naive::serve(socket),
-        Technique::Mmsg => mmsg::serve(socket),
-        Technique::IoUring => uring::serve(socket),
+        Technique::Naive => naive::serve(socket, counts),
+        Technique::Mmsg => mmsg::serve(socket, counts),
+        Technique::IoUring => uring::serve(socket, counts),
+        Technique::MmsgGso => mmsg::gather(socket, counts),
+        Technique::UringGso => uring::gather(socket, counts),
+        Technique::MmsgBundle => mmsg::bundle(socket, hold, counts),
+        Technique::UringBundle => uring::bundle(socket, hold, counts),
     }
 }
 
@@ -87,68 +135,15 @@ fn open(technique: Technique, listen: SocketAddr) -> io::Result<UdpSocket> {
     }
     let socket = UdpSocket::bind(listen)?;
     options::set_buffers(socket.as_fd(), SOCKET_BUFFER_BYTES);
-    options::set_pmtu_probe(socket.as_fd(), family(&socket)?)?;
+    options::set_pmtu_probe(socket.as_fd(), Family::of(&socket.local_addr()?))?;
     Ok(socket)
-}
-
-fn family(socket: &UdpSocket) -> io::Result<Family> {
-    Ok(match socket.local_addr()? {
-        SocketAddr::V4(_) => Family::V4,
-        SocketAddr::V6(_) => Family::V6,
-    })
-}
-
-/// Who forwards to whom, by source port. The load comes from one host, so a port is an identity.
-struct Groups {
-    /// For each port, its group; `STRANGER` when it has not been heard yet.
-    group_of: Box<[u32]>,
-    members: Vec<Vec<ClientAddr>>,
-    by_session: HashMap<[u8; 8], u32>,
-}
-
-const STRANGER: u32 = u32::MAX;
-
-impl Groups {
-    fn new() -> Self {
-        Self {
-            group_of: vec![STRANGER; 1 << 16].into(),
-            members: Vec::new(),
-            by_session: HashMap::new(),
-        }
-    }
-
-    /// Everyone a datagram from `from` goes to.
-    #[inline]
-    fn others<'a>(
-        &'a mut self,
-        from: ClientAddr,
-        datagram: &[u8],
-    ) -> impl Iterator<Item = &'a ClientAddr> + use<'a> {
-        let mut group = self.group_of[usize::from(from.port())];
-        if group == STRANGER {
-            group = self.learn(from, datagram);
-        }
-        let members = self.members.get(group as usize).map_or(&[][..], Vec::as_slice);
-        members.iter().filter(move |member| member.port() != from.port())
-    }
-
-    #[cold]
-    fn learn(&mut self, from: ClientAddr, datagram: &[u8]) -> u32 {
-        let Some(session) = datagram.get(4..12) else { return STRANGER };
-        let session = session.try_into().expect("4..12 are eight bytes");
-        let group = *self.by_session.entry(session).or_insert_with(|| {
-            self.members.push(Vec::new());
-            self.members.len() as u32 - 1
-        });
-        self.members[group as usize].push(from);
-        self.group_of[usize::from(from.port())] = group;
-        group
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use elara_shards::sys::mmsg::SendBatch;
 
     use super::*;
 
@@ -158,39 +153,46 @@ mod tests {
         frame
     }
 
-    #[test]
-    fn a_port_stays_in_the_group_it_was_first_heard_for() {
-        let mut groups = Groups::new();
-        let from = |port| ClientAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
-        let mut ports = |port, session| -> Vec<u16> {
-            groups.others(from(port), &frame(session, 0)).map(ClientAddr::port).collect()
+    /// A floor in a thread that serves until the test process ends, and three clients of it.
+    fn floor(technique: Technique) -> [UdpSocket; 3] {
+        let floor = open(technique, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = floor.local_addr().unwrap();
+        std::thread::spawn(move || serve(technique, Span::ZERO, &floor, &Counts::default()));
+        std::array::from_fn(|_| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.connect(addr).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            socket
+        })
+    }
+
+    /// Expects `body` next, but for the first word of all: who is heard in one turn with its hearer's first
+    /// word is heard, or not.
+    fn hears(socket: &UdpSocket, body: u8) {
+        let mut heard = [0; 64];
+        let mut next = || {
+            assert_eq!(socket.recv(&mut heard).unwrap(), 46);
+            heard[45]
         };
-        assert!(ports(1, 7).is_empty());
-        assert_eq!(ports(2, 7), [1]);
-        assert!(ports(3, 8).is_empty());
-        assert_eq!(ports(1, 8), [2], "already learned: the bytes are not looked at");
-        assert_eq!(groups.others(from(9), &[0; 11]).count(), 0, "too short to name a session");
+        let said = match next() {
+            0xA => next(),
+            other => other,
+        };
+        assert_eq!((said, &heard[..46]), (body, &frame(1, body)[..]));
+    }
+
+    #[test]
+    fn every_technique_has_the_name_it_is_typed_with() {
+        for technique in Technique::value_variants() {
+            let typed = technique.to_possible_value().unwrap();
+            assert_eq!(technique.name(), typed.get_name());
+        }
     }
 
     #[test]
     fn every_technique_forwards_to_the_others_and_not_back() {
         for technique in Technique::value_variants() {
-            let floor = open(*technique, "127.0.0.1:0".parse().unwrap()).unwrap();
-            let addr = floor.local_addr().unwrap();
-            // Serves until the test process ends.
-            std::thread::spawn(move || serve(*technique, &floor));
-            let client = || {
-                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-                socket.connect(addr).unwrap();
-                socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-                socket
-            };
-            let (alice, bob, carol) = (client(), client(), client());
-            let hears = |socket: &UdpSocket, body: u8| {
-                let mut heard = [0; 64];
-                assert_eq!(socket.recv(&mut heard).unwrap(), 46, "{technique:?}");
-                assert_eq!(heard[..46], frame(1, body), "{technique:?}");
-            };
+            let [alice, bob, carol] = floor(*technique);
             alice.send(&frame(1, 0xA)).unwrap();
             bob.send(&frame(1, 0xB)).unwrap();
             hears(&alice, 0xB);
@@ -199,6 +201,43 @@ mod tests {
             hears(&bob, 0xC);
             bob.send(&frame(1, 0xD)).unwrap();
             hears(&carol, 0xD); // and not the one it sent before
+        }
+    }
+
+    /// What Bob hears of a train of three, datagram by datagram.
+    fn train(technique: Technique) -> Vec<Vec<u8>> {
+        let [alice, bob, _] = floor(technique);
+        alice.send(&frame(1, 0xA)).unwrap();
+        bob.send(&frame(1, 0xB)).unwrap();
+        hears(&alice, 0xB);
+        let train = [frame(1, 1), frame(1, 2), frame(1, 3)].concat();
+        let mut batch = SendBatch::new(1, 1, Family::V4);
+        let mut sending = batch.begin();
+        assert!(sending.push(None, [&train[..]], 46));
+        assert_eq!(sending.flush(alice.as_fd()).sent, 3);
+        let mut heard: Vec<Vec<u8>> = Vec::new();
+        while heard.iter().map(Vec::len).sum::<usize>() < train.len() {
+            let mut datagram = vec![0; 2_000];
+            let len = bob.recv(&mut datagram).unwrap();
+            datagram.truncate(len);
+            if datagram != frame(1, 0xA) {
+                heard.push(datagram);
+            }
+        }
+        heard
+    }
+
+    #[test]
+    fn a_train_arrives_frame_by_frame_or_in_one_bundle() {
+        let frames = [1, 2, 3].map(|body| frame(1, body).to_vec());
+        for technique in [Technique::Mmsg, Technique::MmsgGso, Technique::UringGso] {
+            assert_eq!(train(technique), frames, "{technique:?}");
+        }
+        for technique in [Technique::MmsgBundle, Technique::UringBundle] {
+            let heard = train(technique);
+            let lens = heard.iter().map(Vec::len).collect::<Vec<_>>();
+            assert_eq!(lens, [12 + 3 * 2 + 3 * 46], "{technique:?}");
+            assert_eq!(heard[0][18..], frames.concat());
         }
     }
 }

@@ -1,16 +1,17 @@
 //! A process that is measured: started on its cpu, heard until it has said what must be known, stopped.
 
-use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use elara_shards::sys::cpu;
 
-use super::contest::Io;
+use super::path::Lab;
+use super::workload::Io;
 use crate::shell::{Places, Run, run as program};
 
 /// Who is measured runs here.
@@ -26,6 +27,8 @@ pub(super) struct Running {
     pub addr: SocketAddr,
     /// What it said up to the line that was waited for.
     pub lines: Vec<String>,
+    input: ChildStdin,
+    told: mpsc::Receiver<String>,
 }
 
 impl Running {
@@ -39,11 +42,13 @@ impl Running {
         let started = thread::scope(|scope| {
             let start = || {
                 cpu::pin(RELAY_CPU)?;
-                command.command().stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+                let mut command = command.command();
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
             };
             scope.spawn(start).join().expect("starting a process does not panic")
         });
         let mut child = started.map_err(|error| wrong(&error))?;
+        let input = child.stdin.take().expect("it was asked to be piped");
         let output = child.stdout.take().expect("it was asked to be piped");
         let (tell, told) = mpsc::channel();
         // Reads to the end, so that the child never waits for us to read.
@@ -58,7 +63,7 @@ impl Running {
             let done = line.contains(last);
             lines.push(line);
             if let (Some(addr), true) = (addr, done) {
-                return Ok(Self { child, addr, lines });
+                return Ok(Self { child, addr, lines, input, told });
             }
         }
         stop(&mut child);
@@ -67,6 +72,16 @@ impl Running {
 
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it says to an empty line.
+    ///
+    /// # Errors
+    /// When it says nothing.
+    pub(super) fn ask(&mut self) -> Result<String, String> {
+        self.input.write_all(b"\n").map_err(|error| format!("process {}: {error}", self.pid()))?;
+        let silent = |_| format!("process {} was asked and says nothing", self.child.id());
+        self.told.recv_timeout(PATIENCE).map_err(silent)
     }
 }
 
@@ -100,22 +115,40 @@ pub(super) struct DevRelay {
     /// The issuer's key file.
     pub issuer: String,
     admin: SocketAddr,
+    /// What answers [`DevRelay::metrics`] where the relay is, when that is another namespace.
+    elsewhere: Option<Run>,
 }
 
+/// What a relay that is measured has of its own: room for a livestream's session.
+const CONFIGURATION: &str = "max_peers = 2000\n";
+
 impl DevRelay {
-    /// Starts one.
+    /// Starts one on loopback.
     ///
     /// # Errors
     /// When it cannot be started, or its output is not understood.
     pub(super) fn start(io: Io, places: &Places) -> Result<Self, String> {
-        let io = io.to_string();
-        let args = ["serve", "--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        let args = args.into_iter().chain(["--shards", "1", "--io", &io]);
-        let running = Running::start(&program(places.binary("elara"), args), "elara token mint")?;
+        Self::start_at(&Lab::loopback(), io, places)
+    }
+
+    /// Starts one where `lab` has its contestants.
+    ///
+    /// # Errors
+    /// As [`DevRelay::start`].
+    pub(super) fn start_at(lab: &Lab, io: Io, places: &Places) -> Result<Self, String> {
+        let file = places.target.join("bench-relay.toml");
+        fs::write(&file, CONFIGURATION).map_err(|error| format!("{}: {error}", file.display()))?;
+        let (file, io) = (file.display().to_string(), io.to_string());
+        let args = ["serve", "--dev", "--listen", lab.listen(), "--admin", "127.0.0.1:0"];
+        let args = args.into_iter().chain(["--shards", "1", "--io", &io, "--config", &file]);
+        let command = lab.at_relay(program(places.binary("elara"), args));
+        let running = Running::start(&command, "elara token mint")?;
         let facts = Facts::read(&running.lines)
             .ok_or_else(|| format!("elara serve --dev said\n{}", running.lines.join("\n")))?;
         let Facts { address, issuer, admin } = facts;
-        Ok(Self { running, address, issuer, admin })
+        let elsewhere = program(places.binary("xtask"), ["metrics".into(), admin.to_string()]);
+        let elsewhere = lab.is_elsewhere().then(|| lab.at_relay(elsewhere));
+        Ok(Self { running, address, issuer, admin, elsewhere })
     }
 
     /// The counters `elara_datagrams_total` of these verdicts, together. A relay that has no time to
@@ -134,27 +167,55 @@ impl DevRelay {
     }
 
     fn ask(&self, verdicts: &[&str]) -> Result<u64, String> {
-        let wrong = |error: &dyn fmt::Display| format!("http://{}/metrics: {error}", self.admin);
-        let mut text = String::new();
-        let mut stream = TcpStream::connect(self.admin).map_err(|error| wrong(&error))?;
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")
-            .and_then(|()| stream.read_to_string(&mut text))
-            .map_err(|error| wrong(&error))?;
+        let text = self.metrics()?;
         let counted = verdicts.iter().map(|verdict| sum(&text, verdict));
         counted.sum::<Option<u64>>().ok_or_else(|| {
+            let (admin, verdicts) = (self.admin, verdicts.join(", "));
             let first = text.lines().next().unwrap_or_default();
-            wrong(&format_args!("no {} in an answer that begins {first}", verdicts.join(", ")))
+            format!("http://{admin}/metrics: no {verdicts} in an answer that begins {first}")
         })
+    }
+
+    /// Everything it counts, as Prometheus has it.
+    ///
+    /// # Errors
+    /// When the admin listener does not answer.
+    pub(super) fn metrics(&self) -> Result<String, String> {
+        self.elsewhere.as_ref().map_or_else(|| metrics(self.admin), Run::read)
     }
 }
 
+/// What the admin listener at `admin` counts, as Prometheus has it.
+///
+/// # Errors
+/// When it does not answer.
+pub(super) fn metrics(admin: SocketAddr) -> Result<String, String> {
+    let mut text = String::new();
+    let answer = TcpStream::connect(admin).and_then(|mut stream| {
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")?;
+        stream.read_to_string(&mut text)
+    });
+    answer.map(|_| text).map_err(|error| format!("http://{admin}/metrics: {error}"))
+}
+
 /// The samples of `elara_datagrams_total` with this verdict, over all shards.
-fn sum(metrics: &str, verdict: &str) -> Option<u64> {
-    let label = format!("verdict=\"{verdict}\"");
+pub(super) fn sum(metrics: &str, verdict: &str) -> Option<u64> {
+    samples(metrics, "elara_datagrams_total", &format!("verdict=\"{verdict}\""))
+}
+
+/// The samples of the counter `name`, over all shards.
+pub(super) fn number(metrics: &str, name: &str) -> Option<u64> {
+    samples(metrics, name, "")
+}
+
+/// The samples of `name` that carry `label`, together.
+fn samples(metrics: &str, name: &str, label: &str) -> Option<u64> {
     let samples = metrics
         .lines()
-        .filter(|line| line.starts_with("elara_datagrams_total{") && line.contains(&label))
+        .filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
+                && line.contains(label)
+        })
         .map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
     samples.reduce(|sum, sample| Some(sum? + sample?))?
 }
@@ -194,6 +255,15 @@ mod tests {
     }
 
     #[test]
+    fn a_process_answers_when_it_is_asked() {
+        let script =
+            "echo listening on 127.0.0.1:1; while read -r line; do echo \"heard $line\"; done";
+        let mut running = Running::start(&program("sh", ["-c", script]), "listening").unwrap();
+        assert_eq!(running.ask().as_deref(), Ok("heard "));
+        assert_eq!(running.ask().as_deref(), Ok("heard "));
+    }
+
+    #[test]
     fn what_a_relay_says_about_coming_in_is_read() {
         let lines = [
             "listening on 127.0.0.1:7840",
@@ -216,5 +286,7 @@ mod tests {
             elara_datagrams_total{shard=\"1\",verdict=\"bad_tag\"} 4\n\
             elara_datagrams_total{shard=\"1\",verdict=\"alone\"} 9\n";
         assert_eq!((sum(metrics, "bad_tag"), sum(metrics, "none")), (Some(7), None));
+        assert_eq!(number(metrics, "elara_datagrams_total"), Some(16));
+        assert_eq!(number(metrics, "elara_datagrams"), None);
     }
 }

@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::contest::{Io, LOSS_MAX, Sample, Workload, technique_name};
+use super::contest::{LOSS_MAX, Sample, Scene};
+use super::search::Found;
 use super::table;
 use super::taken::Taken;
+use super::workload::Io;
 
 /// A whole run.
 #[derive(Serialize)]
@@ -21,17 +23,23 @@ pub(super) struct Report {
 pub(super) struct Row {
     pub workload: String,
     /// Protocol version.
-    pub wire: &'static str,
-    /// What lies between relay and receivers; `lo` is loopback.
-    pub path: &'static str,
+    pub wire: String,
+    /// What lies between relay and receivers: loopback, a pair of virtual cards, a card that segments.
+    pub path: String,
+    /// How deliveries are received, `-` where they are dropped on the way.
+    pub sinks: String,
     pub io: String,
+    /// Bytes of a frame.
+    pub size_bytes: usize,
+    /// How long receivers let small frames wait, in milliseconds.
+    pub hold_ms: u8,
     /// Sends per second and sender.
     pub rate: f64,
-    /// What the relay delivered per second, all rounds together.
+    /// Frames the relay delivered per second, all rounds together.
     pub delivered_per_s: u64,
     /// Share of its cpu the relay used, median.
     pub relay_busy: f64,
-    /// Cpu-nanoseconds per delivered datagram.
+    /// Cpu-nanoseconds per delivered frame.
     pub relay_ns: Spread,
     pub floor: &'static str,
     pub floor_ns: Spread,
@@ -40,6 +48,8 @@ pub(super) struct Row {
     pub ratio: Spread,
     /// Relay over the naive floor, likewise.
     pub ratio_naive: Spread,
+    /// Where a device sees what leaves: frames of the relay's in each packet it saw, median.
+    pub frames_per_packet: Option<f64>,
     /// Deliveries the relay's runs lost, all rounds together.
     pub lost: u64,
     /// What keeps the row from meaning what it says; empty: nothing.
@@ -86,23 +96,27 @@ pub(super) fn cost(samples: &[Sample]) -> Spread {
 
 impl Row {
     pub(super) fn new(
-        workload: Workload,
+        scene: &Scene<'_>,
         io: Io,
-        rate: f64,
+        found: &Found,
         relay: &[Sample],
         floor: &[Sample],
         naive: &[Sample],
     ) -> Self {
         let delivered: u64 = relay.iter().map(|sample| sample.delivered).sum();
         let seconds: f64 = relay.iter().map(|sample| sample.seconds).sum();
-        let name = technique_name(io.technique());
+        let case = scene.case;
+        let name = io.technique(case.manner()).name();
         let runs = [("the relay", relay), (name, floor), ("naive", naive)];
         Self {
-            workload: workload.to_string(),
-            wire: "v0",
-            path: "lo",
+            workload: case.name(),
+            wire: case.wire.to_string(),
+            path: scene.lab.path.to_string(),
+            sinks: scene.sinks(),
             io: io.to_string(),
-            rate,
+            size_bytes: case.size(),
+            hold_ms: case.hold_ms,
+            rate: found.rate,
             delivered_per_s: (delivered as f64 / seconds).round() as u64,
             relay_busy: Spread::of(relay.iter().map(|sample| sample.busy)).median,
             relay_ns: cost(relay),
@@ -112,15 +126,28 @@ impl Row {
             ratio: Spread::ratio(relay, floor),
             ratio_naive: Spread::ratio(relay, naive),
             lost: relay.iter().map(|sample| sample.lost).sum(),
-            notes: runs.iter().flat_map(|(who, samples)| notes(who, samples)).collect(),
+            frames_per_packet: frames_per_packet(relay),
+            notes: found
+                .note
+                .iter()
+                .cloned()
+                .chain(runs.iter().flat_map(|(who, samples)| notes(who, samples)))
+                .collect(),
         }
     }
 
-    fn cells(&self) -> [String; 11] {
+    /// What tells it from the others.
+    fn title(&self) -> String {
+        let Self { workload, wire, path, sinks, io, .. } = self;
+        format!("{workload}, {wire}, {path}, {sinks}, {io}")
+    }
+
+    fn cells(&self) -> [String; 12] {
         [
             self.workload.clone(),
-            self.wire.to_owned(),
-            self.path.to_owned(),
+            self.wire.clone(),
+            self.path.clone(),
+            self.sinks.clone(),
             self.io.clone(),
             self.delivered_per_s.to_string(),
             format!("{:.0} %", self.relay_busy * 100.0),
@@ -133,10 +160,11 @@ impl Row {
     }
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "workload",
     "wire",
     "path",
+    "sinks",
     "io",
     "deliveries/s",
     "relay busy",
@@ -146,6 +174,13 @@ const COLUMNS: [&str; 11] = [
     "relay / floor",
     "lost",
 ];
+
+/// The median over runs, where a device counted.
+fn frames_per_packet(samples: &[Sample]) -> Option<f64> {
+    let counted = samples.iter().filter_map(|sample| sample.datagrams_per_packet);
+    let median = Spread::of(counted).median;
+    (!median.is_nan()).then_some(median)
+}
 
 /// What must be said about a contestant's runs.
 pub(super) fn notes(who: &str, samples: &[Sample]) -> Vec<String> {
@@ -179,22 +214,28 @@ impl Report {
     pub(super) fn markdown(&self) -> String {
         let mut text = table::markdown(COLUMNS, self.rows.iter().map(Row::cells));
         for row in self.rows.iter().filter(|row| !row.notes.is_empty()) {
-            text += &format!("\n{}, {}: {}.\n", row.workload, row.io, row.notes.join("; "));
+            text += &format!("\n{}: {}.\n", row.title(), row.notes.join("; "));
         }
-        text + &self.taken.caption("Cpu-nanoseconds per delivered datagram")
+        text + &self.taken.caption("Cpu-nanoseconds per delivered frame")
     }
 
-    /// The one number of the README: voice, on the back end that did better.
+    /// The one number of the README: the worst row, not the best. A ratio below one is luck, and no relay
+    /// beats its floor.
     pub(super) fn headline(&self) -> Option<String> {
-        // The worst row, not the best: a ratio below one is luck, and no relay beats its floor.
         let worst = self.rows.iter().max_by(|a, b| a.ratio.median.total_cmp(&b.ratio.median))?;
+        let over = match worst.path.as_str() {
+            "lo" => "loopback",
+            "veth" => "a pair of virtual cards",
+            _ => "a card that segments",
+        };
         Some(format!(
-            "Forwarding a datagram costs elara at most **{:.2} times** what the same kernel charges\n\
-             a bare forwarder without any logic: {} over {}, {:.0} ns of cpu against {:.0} ns, on\n\
-             loopback, at {} deliveries a second; the worst of {} rows. Measured by\n\
+            "Forwarding a frame costs elara at most **{:.2} times** what the same kernel charges\n\
+             a bare forwarder without any logic: {} in wire {} on {}, {:.0} ns of cpu against {:.0} ns,\n\
+             over {over}, at {} deliveries a second; the worst of {} rows. Measured by\n\
              `{}`.\n",
             worst.ratio.median,
             worst.workload,
+            worst.wire,
             worst.io,
             worst.relay_ns.median,
             worst.floor_ns.median,
@@ -216,32 +257,21 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.taken.machine)?;
         writeln!(
             f,
-            "cpu-ns per delivered datagram: median [least, greatest] of {} rounds",
+            "cpu-ns per delivered frame: median [least, greatest] of {} rounds",
             self.taken.rounds
         )?;
         writeln!(
             f,
-            "{:<8} {:<4} {:<4} {:<8} {:>9} {:>5}  {:<20} {:<20} {:<20} relay/floor",
-            "workload", "wire", "path", "io", "out/s", "busy", "relay", "floor", "naive"
+            "{:<20} {:<4} {:<4} {:<5} {:<7} {:>9} {:>5}  {:<20} {:<20} {:<20} relay/floor",
+            "workload", "wire", "path", "sinks", "io", "out/s", "busy", "relay", "floor", "naive"
         )?;
         for row in &self.rows {
-            writeln!(
-                f,
-                "{:<8} {:<4} {:<4} {:<8} {:>9} {:>4.0}%  {:<20} {:<20} {:<20} {:.2} [{:.2}, {:.2}] of {}",
-                row.workload,
-                row.wire,
-                row.path,
-                row.io,
-                row.delivered_per_s,
-                row.relay_busy * 100.0,
-                row.relay_ns,
-                row.floor_ns,
-                row.naive_ns,
-                row.ratio.median,
-                row.ratio.min,
-                row.ratio.max,
-                row.floor
-            )?;
+            let Row { workload, wire, path, sinks, io, relay_ns, floor_ns, naive_ns, .. } = row;
+            let (busy, ratio) = (row.relay_busy * 100.0, row.ratio);
+            write!(f, "{workload:<20} {wire:<4} {path:<4} {sinks:<5} {io:<7} ")?;
+            write!(f, "{:>9} {busy:>4.0}%  {relay_ns:<20} ", row.delivered_per_s)?;
+            write!(f, "{floor_ns:<20} {naive_ns:<20} {:.2} ", ratio.median)?;
+            writeln!(f, "[{:.2}, {:.2}] of {}", ratio.min, ratio.max, row.floor)?;
             for note in &row.notes {
                 writeln!(f, "         ! {note}")?;
             }
@@ -253,7 +283,11 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::contest::Sinks;
     use crate::bench::machine::Machine;
+    use crate::bench::path::Lab;
+    use crate::bench::workload::{Case, Workload};
+    use crate::shell::Places;
 
     fn sample(cost_ns: f64) -> Sample {
         Sample { cost_ns, seconds: 1.0, delivered: 1_000, ..Sample::default() }
@@ -274,10 +308,13 @@ mod tests {
             seconds: 1,
         });
         let samples = |costs: [f64; 3]| costs.map(sample);
+        let places = Places { root: ".".into(), target: "target".into() };
+        let (case, lab) = (Case::v0(Workload::Voice), &Lab::loopback());
+        let scene = Scene { case, sinks: Sinks::Plain, lab, places: &places };
         report.rows.push(Row::new(
-            Workload::Voice,
+            &scene,
             Io::Uring,
-            200.0,
+            &Found { rate: 200.0, note: Some("a note".into()) },
             &samples([330.0, 300.0, 360.0]),
             &samples([300.0, 300.0, 310.0]),
             &samples([400.0, 400.0, 400.0]),
@@ -322,7 +359,8 @@ mod tests {
             .filter(|line| line.starts_with('|'))
             .map(|line| line.matches('|').count())
             .collect();
-        assert_eq!(columns, [12, 12, 12]);
+        assert_eq!(columns, [13, 13, 13]);
+        assert!(text.contains("\nvoice, v0, lo, plain, uring: a note.\n"));
         assert!(text.contains("`cargo xtask bench floor` at abc, 2025-01-01; A Fine CPU"));
         assert!(report().headline().unwrap().contains("**1.10 times**"));
     }

@@ -3,7 +3,7 @@
 //! Frames of the same length at the same rate through the same relay, started anew for each run; per round
 //! each wire once, in an order that turns. Over v1 everything that wire costs is in it: a tag checked
 //! for each datagram that comes, MARK and REPORT, PING and PONG. The rate is that of `bench floor`:
-//! where the `mmsg` floor is about half busy.
+//! where the floor that sends as the relay does is about half busy.
 
 use std::fmt;
 
@@ -11,11 +11,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::choice::Choice;
-use super::contest::{self, Io, Load, Sample, Target, Workload};
+use super::contest::{self, Sample};
+use super::load::{Load, Target};
 use super::process::DevRelay;
 use super::report::{Spread, cost, notes};
 use super::table;
 use super::taken::Taken;
+use super::workload::{Case, Io, Wire, Workload};
 use super::{Output, Published};
 use crate::ci;
 use crate::shell::Places;
@@ -85,10 +87,7 @@ fn measure(
 
 /// A length that both wires have: v1 pads its frames, and 1,200 is none of its lengths.
 fn size(workload: Workload) -> usize {
-    match workload.size() {
-        1_200 => 1_232,
-        size => size,
-    }
+    Case { wire: Wire::V1, ..Case::v0(workload) }.size()
 }
 
 #[derive(Serialize)]

@@ -5,17 +5,23 @@ use std::net::{SocketAddr, UdpSocket};
 
 use elara_core::ClientAddr;
 
-use super::Groups;
+use super::counts::Counts;
+use super::groups::Groups;
 
-pub(super) fn serve(socket: &UdpSocket) -> io::Result<()> {
+pub(super) fn serve(socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
     let mut groups = Groups::new();
     let mut buffer = vec![0; 65_536];
     loop {
         let (len, from) = socket.recv_from(&mut buffer)?;
         let datagram = &buffer[..len];
+        counts.take(1);
         for to in groups.others(ClientAddr::from(from), datagram) {
-            // What the kernel does not take is lost, and the load generator sees it.
-            let _ = socket.send_to(datagram, SocketAddr::from(*to));
+            // What the kernel does not take is lost.
+            let taken = socket.send_to(datagram, SocketAddr::from(*to)).is_ok();
+            counts.send(1);
+            if !taken {
+                counts.refuse(1);
+            }
         }
     }
 }
