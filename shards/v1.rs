@@ -62,7 +62,7 @@ use crate::keyed::Keyed;
 
 use crate::slab::Slab;
 use desk::Desk;
-use pack::Packet;
+use pack::{Packet, empty_packets};
 use participant::Participant;
 use room::Room;
 
@@ -131,8 +131,8 @@ impl V1 {
             timers: Wheel::new(TIMER_TICK, slots(limits::V1_SILENCE, TIMER_TICK), now),
             chores: Wheel::new(CHORE_TICK, slots(Span::from_secs(1), CHORE_TICK), now),
             holds: Wheel::new(HOLD_TICK, 16, now),
-            shared: Vec::new(),
-            single: Vec::new(),
+            shared: empty_packets(),
+            single: empty_packets(),
             busy_rooms: VecDeque::new(),
             page_queue: VecDeque::new(),
             expiring: false,

@@ -398,7 +398,7 @@ fn small_frames_wait_for_each_other_where_their_receiver_grants_it() {
     let bundle = Bundle::parse(&heard[0]).unwrap();
     assert_eq!(bundle.iter().collect::<Vec<_>>(), [&from_alice[..], &from_dora], "not his own");
     let after = room.settle();
-    assert_eq!(after.copies - before.copies, 4 + 2, "four at once, two bundles");
+    assert_eq!(after.copies - before.copies, 3 + 2, "three at once, two bundles");
     assert!(after.balanced());
 }
 

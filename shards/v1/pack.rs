@@ -7,12 +7,21 @@ use elara_core::wire::v1::bundle::{BundleHead, Packing};
 
 use crate::run::digest;
 
+/// As many datagrams as small frames of one cycle mostly fill.
+const PACKETS: usize = 32;
+
 /// A datagram put together: a bundle, or one frame alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packet {
     pub(super) bytes: Vec<u8>,
     /// What its Core frames add to the digest.
     pub(super) core_digest: u64,
+}
+
+/// Empty datagrams, as many as it mostly takes.
+pub(super) fn empty_packets() -> Vec<Packet> {
+    let packet = || Packet { bytes: Vec::with_capacity(V1_FRAME_MAX), core_digest: 0 };
+    std::iter::repeat_with(packet).take(PACKETS).collect()
 }
 
 /// Puts the frames that `wanted` yields together, in order; answers how many of `packets` they fill.

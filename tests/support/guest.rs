@@ -16,7 +16,7 @@ use elara_core::time::{Instant, UnixMillis};
 use elara_core::wire::Header;
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::control::{Control, ControlWriter, Controls, Ping, Subscribe, Wish};
-use elara_core::wire::v1::{FrameMut, KeyName, Kind, Tlvs};
+use elara_core::wire::v1::{Bundle, FrameMut, KeyName, Kind, Tlvs};
 use elara_core::{NodeId, SessionId};
 use elara_shards::{Access, Counters, ShardConfig};
 
@@ -223,9 +223,13 @@ impl Guest {
     }
 }
 
-/// The data frames among `datagrams`.
+/// The data frames among `datagrams`, those in bundles one by one.
 pub fn data_of(datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    datagrams.into_iter().filter(|datagram| datagram[20] <= 4).collect()
+    let frames = datagrams.iter().flat_map(|datagram| match Bundle::parse(datagram) {
+        Ok(bundle) => bundle.iter().map(<[u8]>::to_vec).collect(),
+        Err(_) => vec![datagram.clone()],
+    });
+    frames.filter(|frame| frame[20] <= 4).collect()
 }
 
 /// What guests do in a room.
