@@ -27,6 +27,7 @@ pub mod counters;
 pub mod forward;
 pub mod io;
 mod keyed;
+pub mod load;
 pub mod mailbox;
 mod run;
 pub mod sessions;

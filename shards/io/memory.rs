@@ -21,9 +21,9 @@ mod queue;
 use elara_core::ClientAddr;
 use elara_core::limits;
 use elara_core::random::{Random, Seeded};
-use elara_core::time::{Instant, UnixMillis};
+use elara_core::time::{Instant, Span, UnixMillis};
 
-use super::{Io, Refusal, Slice, Train, Wait};
+use super::{Io, Refusal, Slice, Strain, Train, Wait};
 use crate::counters::Egress;
 
 pub use mischief::Mischief;
@@ -80,6 +80,7 @@ pub struct Memory {
     outbox: Outbox,
     mischief: Mischief,
     random: Seeded,
+    strain: Strain,
     starved: u64,
     idle: u64,
     truncated: u64,
@@ -101,6 +102,7 @@ impl Memory {
             outbox: Outbox::new(capacity.send_queue, capacity.sent_datagrams, capacity.sent_bytes),
             mischief: Mischief::default(),
             random: Seeded::new(seed),
+            strain: Strain::default(),
             starved: 0,
             idle: 0,
             truncated: 0,
@@ -121,6 +123,16 @@ impl Memory {
         self.calendar = (moment, self.now);
     }
 
+    /// Says how long the shard's thread has worked so far; not at all until told otherwise, for in memory
+    /// work takes no time.
+    ///
+    /// # Panics
+    /// When it would become less.
+    pub fn set_worked(&mut self, worked: Span) {
+        assert!(worked >= self.strain.worked, "nobody can work less than before");
+        self.strain.worked = worked;
+    }
+
     /// How unkind to be from here on.
     pub const fn mischief(&mut self) -> &mut Mischief {
         &mut self.mischief
@@ -128,7 +140,9 @@ impl Memory {
 
     /// A datagram arrives at the socket. False when its queue is full, and the datagram is dropped.
     pub fn deliver(&mut self, from: &ClientAddr, datagram: &[u8]) -> bool {
-        self.queue.push(from, datagram, self.mischief.queue_bytes)
+        let room = self.queue.push(from, datagram, self.mischief.queue_bytes);
+        self.strain.overflowed += u64::from(!room);
+        room
     }
 
     /// Whether something has arrived that has not been received.
@@ -258,6 +272,10 @@ impl Io for Memory {
 
     fn refused(&mut self) -> Option<Refusal> {
         self.outbox.refused()
+    }
+
+    fn strain(&mut self) -> Strain {
+        self.strain
     }
 
     fn egress(&self) -> Egress {

@@ -13,7 +13,8 @@ use elara_core::time::{Instant, Span, UnixMillis};
 
 use super::arena::Arena;
 use super::ledger::{Ledger, weigh};
-use super::{Io, Refusal, Slice, Train, Wait, is_lasting, pieces};
+use super::meter::Meter;
+use super::{Io, Refusal, Slice, Strain, Train, Wait, is_lasting, pieces};
 use crate::counters::{Egress, Reason};
 use crate::sys::cpu;
 use crate::sys::message::Family;
@@ -54,6 +55,7 @@ pub struct Syscall {
     /// What queued sends carry that never was in the inbox.
     arena: Arena,
     ledger: Ledger,
+    meter: Meter,
     now: Instant,
 }
 
@@ -91,6 +93,7 @@ impl Syscall {
             slices: Vec::with_capacity(SEND_SLICES),
             arena: Arena::new(),
             ledger: Ledger::new(),
+            meter: Meter::default(),
             now: cpu::monotonic(),
         })
     }
@@ -253,6 +256,10 @@ impl Io for Syscall {
     #[inline]
     fn refused(&mut self) -> Option<Refusal> {
         self.ledger.refused()
+    }
+
+    fn strain(&mut self) -> Strain {
+        self.meter.read(self.socket.as_fd())
     }
 
     fn egress(&self) -> Egress {

@@ -14,7 +14,8 @@ use elara_core::limits::{RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE, V1_FRAME_MAX
 use elara_core::time::{Instant, UnixMillis};
 
 use super::ledger::{Ledger, weigh};
-use super::{Io, Refusal, Slice, Train, Wait, is_lasting, pieces};
+use super::meter::Meter;
+use super::{Io, Refusal, Slice, Strain, Train, Wait, is_lasting, pieces};
 use crate::counters::{Egress, Reason};
 use crate::sys::cpu;
 use crate::sys::message::Family;
@@ -31,6 +32,7 @@ pub struct Uring {
     /// Why receiving cannot go on, to be told by the next `enter`.
     broken: Option<io::Error>,
     ledger: Ledger,
+    meter: Meter,
     starved: u64,
     /// Receiving has ended and must be armed again once buffers are back.
     ended: bool,
@@ -54,6 +56,7 @@ impl Uring {
             rest: None,
             broken: None,
             ledger: Ledger::new(),
+            meter: Meter::default(),
             starved: 0,
             ended: false,
             now: cpu::monotonic(),
@@ -190,6 +193,10 @@ impl Io for Uring {
     #[inline]
     fn refused(&mut self) -> Option<Refusal> {
         self.ledger.refused()
+    }
+
+    fn strain(&mut self) -> Strain {
+        self.meter.read(self.socket.as_fd())
     }
 
     fn egress(&self) -> Egress {
