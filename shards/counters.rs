@@ -44,6 +44,11 @@ pub struct Counters {
     pub overruns: u64,
     /// Times the back end ran out of receive buffers and had to ask again.
     pub starved: u64,
+    /// Messages the kernel dropped because the receive queue was full, as last read (`limits::LOAD_EVERY`):
+    /// datagrams that never came in, so no balance has them.
+    pub overflowed: u64,
+    /// How hard the shard worked between the last two readings, in permille of a cpu.
+    pub load: u64,
     /// Commands taken from the mailbox.
     pub commands: u64,
     /// Notices dropped because nobody fetched the earlier ones.
@@ -123,6 +128,8 @@ impl Counters {
         cycles: 0,
         overruns: 0,
         starved: 0,
+        overflowed: 0,
+        load: 0,
         commands: 0,
         notices_lost: 0,
         joined: 0,
@@ -185,7 +192,7 @@ impl Counters {
         }
     }
 
-    fn fields_mut(&mut self) -> [&mut u64; 26] {
+    fn fields_mut(&mut self) -> [&mut u64; 28] {
         [
             &mut self.datagrams,
             &mut self.bytes,
@@ -204,6 +211,8 @@ impl Counters {
             &mut self.cycles,
             &mut self.overruns,
             &mut self.starved,
+            &mut self.overflowed,
+            &mut self.load,
             &mut self.commands,
             &mut self.notices_lost,
             &mut self.joined,

@@ -15,6 +15,7 @@ mod arena;
 mod lasting;
 mod ledger;
 pub mod memory;
+mod meter;
 mod refusals;
 pub mod syscall;
 pub mod uring;
@@ -86,7 +87,10 @@ pub enum Wait {
 pub struct Strain {
     /// Cpu time of the calling thread, user and system.
     pub worked: Span,
-    /// Datagrams that the kernel dropped because the socket's receive queue was full.
+    /// Messages that the kernel dropped at the socket: because its receive queue was full, and nearly always
+    /// for that. A train the kernel had glued together is one message, so this is the least number of
+    /// datagrams. The kernel's count has more in it than overflow: see
+    /// [`options::dropped`](crate::sys::options::dropped).
     pub overflowed: u64,
 }
 
@@ -236,9 +240,7 @@ pub trait Io {
     fn release(&mut self, buffer: u16);
 
     /// How hard this thread has worked so far. Two system calls: to be asked now and then, not every cycle.
-    fn strain(&mut self) -> Strain {
-        Strain::default()
-    }
+    fn strain(&mut self) -> Strain;
 
     /// What became of all sends so far. Settled when [`Io::receive`] has answered `None` after an
     /// [`Io::enter`].

@@ -30,6 +30,7 @@ mod egress;
 pub mod forward;
 pub mod io;
 mod keyed;
+pub mod load;
 pub mod mailbox;
 mod march;
 mod plan;

@@ -25,6 +25,7 @@ use crate::counters::Counters;
 use crate::departures::Departures;
 use crate::forward::{Forward, Rules};
 use crate::io::{Io, Wait};
+use crate::load::Load;
 use crate::mailbox::{Receiver, Sender};
 use crate::sessions::{Bounds, Sessions};
 use crate::v1::V1;
@@ -81,6 +82,7 @@ pub struct Shard<I> {
     now: Instant,
     /// The wall clock as it was last read, and when that was.
     calendar: (UnixMillis, Instant),
+    load: Load,
     /// The last cycle left datagrams behind.
     backlog: bool,
 }
@@ -102,6 +104,7 @@ impl<I: Io> Shard<I> {
             per_ip: config.v0.as_ref().map_or(0, |v0| v0.per_ip),
         };
         let calendar = (io.calendar(), now);
+        let load = Load::new(now, io.strain(), 0);
         let ShardConfig { max_peers, hash_keys, v1: access, seed, .. } = &config;
         let v1 = V1::new(access.clone(), *max_peers, *hash_keys, seed, now);
         Self {
@@ -115,6 +118,7 @@ impl<I: Io> Shard<I> {
             gazette: Gazette { reports, lost: 0, unsaid: 0 },
             now,
             calendar,
+            load,
             backlog: false,
         }
     }
@@ -138,6 +142,7 @@ impl<I: Io> Shard<I> {
         self.commands.rouse();
         self.now = self.io.now();
         self.read_calendar();
+        self.read_load();
         while let Some(refusal) = self.io.refused() {
             self.v1.refused(&refusal);
         }
@@ -167,6 +172,8 @@ impl<I: Io> Shard<I> {
         Counters {
             egress: self.io.egress(),
             starved: self.io.starved(),
+            overflowed: self.load.strain().overflowed,
+            load: self.load.permille(),
             notices_lost: self.gazette.lost,
             hellos_waiting: self.v1.waiting() as u64,
             half_open: self.v1.half_open() as u64,
@@ -209,7 +216,7 @@ impl<I: Io> Shard<I> {
             calendar: UnixMillis(read.0 + self.now.since(at).as_nanos() / 1_000_000),
             tell: |notice| gazette.tell(notice),
             departures: &mut self.departures,
-            loaded: false,
+            loaded: self.load.is_loaded(),
         }
     }
 
@@ -217,6 +224,13 @@ impl<I: Io> Shard<I> {
     fn read_calendar(&mut self) {
         if self.v1.is_open() && self.now.since(self.calendar.1) >= limits::CALENDAR_EVERY {
             self.calendar = (self.io.calendar(), self.now);
+        }
+    }
+
+    /// Reads how hard this thread works when the last reading has grown old.
+    fn read_load(&mut self) {
+        if self.load.is_due(self.now) {
+            self.load.sample(self.now, self.io.strain(), self.io.egress().busy);
         }
     }
 

@@ -21,10 +21,10 @@ mod queue;
 use elara_core::ClientAddr;
 use elara_core::limits;
 use elara_core::random::{Random, Seeded};
-use elara_core::time::{Instant, UnixMillis};
+use elara_core::time::{Instant, Span, UnixMillis};
 
 use super::lasting::Lasting;
-use super::{Io, Refusal, Slice, Train, Wait};
+use super::{Io, Refusal, Slice, Strain, Train, Wait};
 use crate::counters::Egress;
 
 pub use mischief::Mischief;
@@ -82,6 +82,7 @@ pub struct Memory {
     lasting: Lasting,
     mischief: Mischief,
     random: Seeded,
+    strain: Strain,
     starved: u64,
     idle: u64,
     truncated: u64,
@@ -104,6 +105,7 @@ impl Memory {
             lasting: Lasting::new(LASTING),
             mischief: Mischief::default(),
             random: Seeded::new(seed),
+            strain: Strain::default(),
             starved: 0,
             idle: 0,
             truncated: 0,
@@ -124,6 +126,16 @@ impl Memory {
         self.calendar = (moment, self.now);
     }
 
+    /// Says how long the shard's thread has worked so far; not at all until told otherwise, for in memory
+    /// work takes no time.
+    ///
+    /// # Panics
+    /// When it would become less.
+    pub fn set_worked(&mut self, worked: Span) {
+        assert!(worked >= self.strain.worked, "nobody can work less than before");
+        self.strain.worked = worked;
+    }
+
     /// How unkind to be from here on.
     pub const fn mischief(&mut self) -> &mut Mischief {
         &mut self.mischief
@@ -131,7 +143,9 @@ impl Memory {
 
     /// A datagram arrives at the socket. False when its queue is full, and the datagram is dropped.
     pub fn deliver(&mut self, from: &ClientAddr, datagram: &[u8]) -> bool {
-        self.queue.push(from, datagram, self.mischief.queue_bytes)
+        let room = self.queue.push(from, datagram, self.mischief.queue_bytes);
+        self.strain.overflowed += u64::from(!room);
+        room
     }
 
     /// Whether something has arrived that has not been received.
@@ -274,6 +288,10 @@ impl Io for Memory {
 
     fn release(&mut self, buffer: u16) {
         self.lasting.release(buffer);
+    }
+
+    fn strain(&mut self) -> Strain {
+        self.strain
     }
 
     fn egress(&self) -> Egress {

@@ -16,7 +16,8 @@ use elara_core::time::{Instant, Span, UnixMillis};
 use super::arena::Arena;
 use super::lasting::Lasting;
 use super::ledger::{Ledger, weigh};
-use super::{Io, Refusal, Slice, Train, Wait, is_lasting, pieces};
+use super::meter::Meter;
+use super::{Io, Refusal, Slice, Strain, Train, Wait, is_lasting, pieces};
 use crate::counters::{Egress, Reason};
 use crate::sys::cpu;
 use crate::sys::message::Family;
@@ -60,6 +61,7 @@ pub struct Syscall {
     /// The buffers that outlive a cycle, numbered on from the inbox's; taken when first used.
     kept: Box<[Vec<u8>]>,
     ledger: Ledger,
+    meter: Meter,
     now: Instant,
 }
 
@@ -99,6 +101,7 @@ impl Syscall {
             lasting: Lasting::new(RECEIVE_BUFFERS as u16),
             kept: vec![Vec::new(); LASTING_BUFFERS].into(),
             ledger: Ledger::new(),
+            meter: Meter::default(),
             now: cpu::monotonic(),
         })
     }
@@ -284,6 +287,10 @@ impl Io for Syscall {
 
     fn release(&mut self, buffer: u16) {
         self.lasting.release(buffer);
+    }
+
+    fn strain(&mut self) -> Strain {
+        self.meter.read(self.socket.as_fd())
     }
 
     fn egress(&self) -> Egress {

@@ -17,7 +17,8 @@ use elara_core::time::{Instant, UnixMillis};
 
 use super::lasting::Lasting;
 use super::ledger::{Ledger, weigh};
-use super::{Io, Refusal, Slice, Train, Wait, is_lasting, pieces};
+use super::meter::Meter;
+use super::{Io, Refusal, Slice, Strain, Train, Wait, is_lasting, pieces};
 use crate::counters::{Egress, Reason};
 use crate::sys::cpu;
 use crate::sys::message::Family;
@@ -35,6 +36,7 @@ pub struct Uring {
     broken: Option<io::Error>,
     lasting: Lasting,
     ledger: Ledger,
+    meter: Meter,
     starved: u64,
     /// Receiving has ended and must be armed again once buffers are back.
     ended: bool,
@@ -59,6 +61,7 @@ impl Uring {
             broken: None,
             lasting: Lasting::new(RECEIVE_BUFFERS as u16),
             ledger: Ledger::new(),
+            meter: Meter::default(),
             starved: 0,
             ended: false,
             now: cpu::monotonic(),
@@ -209,6 +212,10 @@ impl Io for Uring {
 
     fn release(&mut self, buffer: u16) {
         self.lasting.release(buffer);
+    }
+
+    fn strain(&mut self) -> Strain {
+        self.meter.read(self.socket.as_fd())
     }
 
     fn egress(&self) -> Egress {

@@ -60,6 +60,37 @@ pub fn attach_steering(socket: BorrowedFd<'_>, program: &[Instruction]) -> io::R
     set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &program)
 }
 
+/// Messages the kernel has dropped at `socket` since it was opened; begins anew after 2^32. Asked with
+/// SO_MEMINFO, which costs the path of a datagram nothing; SO_RXQ_OVFL, which brings the same number with
+/// every datagram, would.
+///
+/// Mostly this is the receive queue that was full. The kernel also counts here (`sk_drops`,
+/// net/ipv4/udp.c) what it had no memory for because all UDP sockets together have too much
+/// (`net.ipv4.udp_mem`), what had a wrong checksum, what a socket filter or an IPsec policy refused, and
+/// what could not be copied to the reader. A shard's socket has no filter, and wrong checksums mostly end
+/// in the network card: what remains is loss for want of room. Each counts a message: a train that was
+/// glued together before it reached the socket is one.
+///
+/// # Errors
+/// What getsockopt answers; kernels before 4.12 do not know the option.
+pub fn dropped(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    // linux/sock_diag.h: an array of u32; newer kernels may have more, and fill what there is room for.
+    const DROPS: usize = 8; // SK_MEMINFO_DROPS
+    let mut counts = [0u32; DROPS + 1];
+    let mut len = size_of_val(&counts) as libc::socklen_t;
+    // SAFETY: `counts` is as many writable bytes as `len` says, and the kernel writes no more.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            counts.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if answer == 0 { Ok(counts[DROPS]) } else { Err(io::Error::last_os_error()) }
+}
+
 fn set<T>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> io::Result<()> {
     // SAFETY: `value` is a live `T` of exactly the length given; the kernel copies it. The one `T` that
     // holds a pointer, `sock_fprog`, points at instructions that outlive this call.

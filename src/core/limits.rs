@@ -347,6 +347,12 @@ pub const MAILBOX_SLOTS: usize = 1_024;
 pub const PAGE_SESSIONS_MAX: usize = 1_024;
 /// How old the shard's idea of the calendar may become before it reads the wall clock again.
 pub const CALENDAR_EVERY: Span = Span::from_secs(1);
+/// How old a shard's idea of its own load may become before it is read again.
+pub const LOAD_EVERY: Span = Span::from_millis(100);
+/// A shard that works this much of a cpu, in permille, is loaded.
+pub const LOADED_ABOVE: u64 = 500;
+/// A loaded shard that works less than this, in permille of a cpu, is loaded no more.
+pub const LOADED_BELOW: u64 = 250;
 /// Granularity of how long small frames wait.
 pub const HOLD_TICK: Span = Span::from_millis(1);
 /// Granularity of a session's chores: deltas and marks.
@@ -477,6 +483,8 @@ const _: () = assert!(COOKIELESS_HALF_OPEN < HALF_OPEN_MAX && HALF_OPEN_MAX <= V
 // Three pings may be lost before a participant counts as stale.
 const _: () = assert!(V1_PING_MS as u64 * 1_000_000 * 4 < V1_STALE.as_nanos());
 const _: () = assert!(V1_STALE.as_nanos() < V1_SILENCE.as_nanos());
+// Loaded and not loaded must lie apart, or a shard would be both in turns.
+const _: () = assert!(LOADED_BELOW < LOADED_ABOVE && LOADED_ABOVE <= 1_000);
 // Timers must be fine enough to tell the two apart.
 const _: () = assert!(TIMER_TICK.as_nanos() * 4 <= V0_ALONE.as_nanos());
 // Buffer rings are powers of two, and the kernel keeps their index in 16 bits.

@@ -241,3 +241,14 @@ fn a_busy_socket_tells_whom_it_failed() {
     assert_eq!(refused, [lost(3), lost(5), lost(7)]);
     assert_eq!((memory.egress().busy, memory.egress().sent), (3, 6));
 }
+
+#[test]
+fn what_finds_the_queue_full_is_strain_and_work_is_what_it_is_told() {
+    let mut memory = small();
+    assert_eq!(memory.strain(), Strain::default());
+    let took = (0..40).filter(|_| memory.deliver(&addr(1), b"x")).count();
+    memory.set_worked(Span::from_millis(3));
+    let strain = Strain { worked: Span::from_millis(3), overflowed: 8 };
+    assert_eq!((took, memory.strain()), (32, strain), "32 datagrams have room");
+    assert!(std::panic::catch_unwind(move || memory.set_worked(Span::ZERO)).is_err());
+}

@@ -106,6 +106,16 @@ const METRICS: &[Metric] = &[
     counter("elara_starved_total", "Times the shard ran out of receive buffers.", |shard| {
         shard.starved
     }),
+    counter(
+        "elara_receive_overflow_total",
+        "Messages the kernel dropped because the receive queue was full; a glued train is one.",
+        |shard| shard.overflowed,
+    ),
+    gauge(
+        "elara_load_permille",
+        "How much of a cpu the shard worked lately; 1000 while it loses datagrams, either way.",
+        |shard| shard.load,
+    ),
     counter("elara_commands_total", "Commands taken from the control side.", |shard| {
         shard.commands
     }),
@@ -227,6 +237,8 @@ mod tests {
             cycles,
             overruns,
             starved,
+            overflowed,
+            load,
             commands,
             notices_lost,
             joined,
@@ -253,6 +265,8 @@ mod tests {
             cycles,
             overruns,
             starved,
+            overflowed,
+            load,
             commands,
             notices_lost,
             joined,
@@ -272,7 +286,7 @@ mod tests {
             *number = fresh();
         }
         let page = page_of(&[shard]);
-        for number in 1_001..=1_026 {
+        for number in 1_001..=1_028 {
             assert_eq!(page.matches(&format!(" {number}\n")).count(), 1, "{number} in {page}");
         }
     }
