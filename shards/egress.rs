@@ -76,6 +76,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
 
     /// Sends what `budget` allows to the next members of sessions of very many.
     fn send_slices(&mut self, budget: u64) {
+        if self.departures.marches.is_idle() {
+            return;
+        }
         let mut departures = std::mem::take(&mut self.departures.scratch.departures);
         let mut left = budget;
         for lane in 0..LANES {
