@@ -147,8 +147,7 @@ pub const HELD_FRAME_MAX: usize = 320;
 pub const HELD_FRAMES_MAX: usize = 1_024;
 /// Their bytes. Full: all of them are sent at once.
 pub const HELD_BYTES_MAX: usize = 128 << 10;
-/// Frames of a session within [`MARK_EVERY`] from which on its small frames wait a [`HOLD_TICK`] for each
-/// other on a loaded shard, whoever grants it or not: two of them in a tick.
+/// Frames of a session within [`MARK_EVERY`] from which on small ones wait a [`HOLD_TICK`] on a loaded shard.
 pub const LIVELY_FRAMES: u64 = 400;
 /// Least time between two MARKs to one receiver.
 pub const MARK_EVERY: Span = Span::from_millis(200);
@@ -326,8 +325,7 @@ pub const CYCLE_TRAINS_MAX: usize = 256;
 /// timers and other sessions waiting. One datagram is never cut in two: the last one may go past the wall
 /// by [`SLICE_MEMBERS_MAX`], and if it is a bundle, by that for each frame in it.
 pub const CYCLE_SENDS_MAX: usize = 2_000;
-/// Members up to which a session's frames leave in the cycle that took them in. In a larger one they are
-/// copied, and each cycle sends them to a slice of the members.
+/// Members up to which a session's frames leave in the cycle that took them in; else slice by slice.
 pub const SLICE_MEMBERS_MAX: usize = 512;
 /// Sends a shard spends per cycle on sessions that large, all together: about a millisecond.
 pub const SLICE_SENDS_MAX: usize = 512;
@@ -364,10 +362,9 @@ pub const TIMER_TICK: Span = Span::from_millis(250);
 
 /// Receive buffers a shard owns, each large enough for a whole GRO train.
 pub const RECEIVE_BUFFERS: usize = 256;
-/// Buffers that outlive a cycle: what is on its way to very many members lies there. All in use: its
-/// frames are `Congested`.
+/// Buffers for what is on its way to very many members. All in use: its frames are `Congested`.
 pub const LASTING_BUFFERS: usize = 64;
-/// Bytes of each. Full: the session's further frames are `Congested` until it has been sent.
+/// Bytes of each. Full: the session's further frames are `Congested` for the moment.
 pub const LASTING_BUFFER: usize = 1 << 16;
 /// Sends queued before the back end must hand them to the kernel.
 pub const SEND_QUEUE: usize = 1_024;
@@ -498,7 +495,7 @@ const _: () = assert!(SEGMENTS_MAX < 1 << 7);
 const _: () = assert!(V1_FRAME_MAX <= SEND_ARENA);
 const _: () = assert!(CYCLE_SENDS_MAX + PEERS_PER_SESSION_DEFAULT <= REFUSALS_MAX);
 const _: () = assert!(LIVELY_FRAMES == 2 * MARK_EVERY.as_nanos() / HOLD_TICK.as_nanos());
-// Buffer numbers: those the kernel fills, those that outlive a cycle, and the arena's.
+// Buffer numbers: the kernel's, those that last, the arena's.
 const _: () = assert!(RECEIVE_BUFFERS + LASTING_BUFFERS < 1 << 15);
 const _: () = assert!(SLICE_MEMBERS_MAX <= CYCLE_SENDS_MAX);
 const _: () = assert!(CYCLE_TRAINS_MAX <= RECEIVE_BUFFERS);

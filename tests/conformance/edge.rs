@@ -1,7 +1,7 @@
 //! The edge in good times: what comes in, what leaves, in which order, and what is told of it.
 
 use elara_core::ClientAddr;
-use elara_core::limits::SEND_TAGS;
+use elara_core::limits::{LASTING_BUFFERS, SEND_TAGS};
 use elara_shards::io::{Io, Refusal, Slice, Train, Wait};
 
 use crate::support;
@@ -55,6 +55,73 @@ on_every_back_end! {
         assert_eq!(place.heard(&mut io, 1), expected);
         let egress = io.egress();
         assert_eq!((egress.sent, egress.bytes), (10, 8 * 200 + 70 + 200));
+    }
+
+    fn a_send_gathered_over_several_trains_keeps_its_order_and_mixes_with_nobody<P>() {
+        let (mut place, mut io) = P::new(5);
+        // Four datagrams, three, and two with a shorter one behind them.
+        let said = [(4, 0), (3, 0), (2, 70)].map(|(whole, rest)| {
+            let mut datagrams: Vec<Vec<u8>> = (0..whole).map(|n| vec![10 * whole + n; 200]).collect();
+            datagrams.extend((rest > 0).then(|| vec![99; rest]));
+            datagrams
+        });
+        for (peer, datagrams) in said.iter().enumerate() {
+            place.send(&mut io, peer, &datagrams.concat(), 200);
+        }
+        io.enter(Wait::No).unwrap();
+        let trains: Vec<Slice> = std::iter::from_fn(|| io.receive()).map(|train| train.slice).collect();
+        assert_eq!(trains.len(), 3, "each came as a train, in a buffer of its own");
+        io.send(&place.addr(3), &trains, 200, 0);
+        io.send(&place.addr(4), &[trains[1], trains[0]], 200, 0);
+        io.send(&place.addr(3), &trains[2..], 200, 0);
+        io.send(&place.addr(4), &[trains[0], trains[2]], 400, 0);
+        io.enter(Wait::No).unwrap();
+        let [a, b, c] = &said;
+        assert_eq!(place.heard(&mut io, 3), [&a[..], b, c, c].concat());
+        let pairs = [a[..2].concat(), a[2..].concat(), c[..2].concat(), c[2].clone()];
+        assert_eq!(place.heard(&mut io, 4), [&b[..], a, &pairs].concat());
+        let egress = io.egress();
+        assert_eq!((egress.sent, egress.bytes), (10 + 7 + 3 + 4, 1_870 + 1_400 + 470 + 1_270));
+    }
+
+    fn slices_of_many_senders_make_one_datagram_when_nothing_cuts_them<P>() {
+        const SENDERS: usize = 32;
+        let (mut place, mut io) = P::new(SENDERS + 1);
+        let said: Vec<Vec<u8>> = (0..SENDERS).map(|n| vec![n as u8; 1 + n]).collect();
+        for (peer, bytes) in said.iter().enumerate() {
+            place.send(&mut io, peer, bytes, 0);
+        }
+        let slices: Vec<Slice> = arrived(&mut io).into_iter().map(|(_, slice)| slice).collect();
+        io.send(&place.addr(SENDERS), &slices, 0, 0);
+        let backwards: Vec<Slice> = slices.into_iter().rev().collect();
+        io.send(&place.addr(SENDERS), &backwards, 0, 0);
+        io.enter(Wait::No).unwrap();
+        let reversed: Vec<Vec<u8>> = said.iter().rev().cloned().collect();
+        assert_eq!(place.heard(&mut io, SENDERS), [said.concat(), reversed.concat()]);
+        assert_eq!(io.egress().sent, 2);
+    }
+
+    fn what_is_kept_outlives_its_cycle_and_leaves_as_it_is_even_when_it_is_released<P>() {
+        let (mut place, mut io) = P::new(2);
+        let buffers: Vec<u16> = std::iter::from_fn(|| io.reserve()).collect();
+        assert_eq!(buffers.len(), LASTING_BUFFERS, "so many, and no more");
+        place.send(&mut io, 0, &[7; 400], 200);
+        io.enter(Wait::No).unwrap();
+        let train = io.receive().unwrap().slice;
+        let first = io.keep(buffers[0], 0, train);
+        let second = io.keep(buffers[0], 400, train);
+        while io.receive().is_some() {}
+        for round in 0..3 {
+            place.send(&mut io, 0, &[round; 600], 0);
+            drop(arrived(&mut io));
+            assert_eq!(io.bytes(second), [7; 400]);
+        }
+        io.send(&place.addr(1), &[first, second], 200, 0);
+        io.release(buffers[0]);
+        assert_eq!(io.reserve(), None, "not before its sends have left");
+        io.enter(Wait::No).unwrap();
+        assert_eq!(io.reserve(), Some(buffers[0]));
+        assert_eq!(place.heard(&mut io, 1), vec![vec![7; 200]; 4]);
     }
 
     fn sends_leave_in_the_order_they_were_queued<P>() {

@@ -19,6 +19,7 @@ use elara_shards::mailbox::{Receiver, Sender, mailbox};
 use elara_shards::shard::V0Policy;
 use elara_shards::sys::message::Family;
 use elara_shards::sys::mmsg::SendBatch;
+use elara_shards::sys::options::set_buffers;
 use elara_shards::sys::wait::Bell;
 use elara_shards::{Access, Command, Counters, Io, Report, Shard, ShardConfig, socket};
 
@@ -37,6 +38,12 @@ pub trait Place {
 
     /// Peer `from` sends bytes to the relay: one datagram, or a train cut every `segment` bytes.
     fn send(&mut self, io: &mut Self::Io, from: usize, bytes: &[u8], segment: u16);
+
+    /// Peer `from` sends one datagram, which is lost if the relay's receive queue has no room for it.
+    fn flood(&mut self, io: &mut Self::Io, from: usize, bytes: &[u8]);
+
+    /// The relay's receive queue holds no more than about so many bytes from here on.
+    fn narrow(&mut self, io: &mut Self::Io, bytes: usize);
 
     /// What peer `to` has received since the last time, datagram by datagram.
     fn heard(&mut self, io: &mut Self::Io, to: usize) -> Vec<Vec<u8>>;
@@ -259,6 +266,14 @@ macro_rules! loopback {
                 self.0.send(from, bytes, segment);
             }
 
+            fn flood(&mut self, _: &mut $io, from: usize, bytes: &[u8]) {
+                self.0.send(from, bytes, 0);
+            }
+
+            fn narrow(&mut self, io: &mut $io, bytes: usize) {
+                set_buffers(io.socket().as_fd(), bytes);
+            }
+
             fn heard(&mut self, _: &mut $io, to: usize) -> Vec<Vec<u8>> {
                 self.0.heard(to)
             }
@@ -320,6 +335,14 @@ impl Place for InMemory {
         for datagram in bytes.chunks(step) {
             assert!(io.deliver(&self.addrs[from], datagram), "the receive queue has room");
         }
+    }
+
+    fn flood(&mut self, io: &mut Memory, from: usize, bytes: &[u8]) {
+        io.deliver(&self.addrs[from], bytes);
+    }
+
+    fn narrow(&mut self, io: &mut Memory, bytes: usize) {
+        io.mischief().queue_bytes = bytes;
     }
 
     fn heard(&mut self, io: &mut Memory, to: usize) -> Vec<Vec<u8>> {

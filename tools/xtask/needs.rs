@@ -52,6 +52,13 @@ const NEEDS: &[Need] = &[
         present: || on_path("valgrind").is_some(),
     },
     Need {
+        what: "iproute2",
+        why: "a test and the benches make network namespaces with ip and tc",
+        package: "iproute2",
+        pip: None,
+        present: || on_path("ip").is_some() && on_path("tc").is_some(),
+    },
+    Need {
         what: "Python",
         why: "a second implementation of wire v1 checks ours",
         package: "python3",
