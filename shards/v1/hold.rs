@@ -226,6 +226,18 @@ mod tests {
     }
 
     #[test]
+    fn review_whoever_grants_after_the_last_has_left_waits_as_granted() {
+        let mut hold = Hold::new();
+        hold.join(5);
+        (0..9).for_each(|_| push(&mut hold, 0));
+        hold.leave(5);
+        hold.clear();
+        hold.join(5);
+        push(&mut hold, 1);
+        assert_eq!(hold.due(), Some(at(6)));
+    }
+
+    #[test]
     fn who_grants_nothing_waits_a_tick_when_all_do() {
         let mut hold = Hold::new();
         hold.join(5);
