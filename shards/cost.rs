@@ -48,16 +48,13 @@ pub(crate) const fn way(runs: usize, frames: usize, longest: usize, bundles: boo
     }
 }
 
-/// About what it costs to send so much to one receiver.
+/// About what it costs to send so much to one receiver, where the length changes so that it is `stretches`
+/// of one length each.
 #[inline]
-pub(crate) const fn of(way: Way, runs: usize, frames: usize, bytes: usize) -> u64 {
+pub(crate) const fn of(way: Way, stretches: usize, frames: usize, bytes: usize) -> u64 {
     match way {
         Way::Bundle => SEND * bytes.div_ceil(V1_FRAME_MAX) as u64,
-        Way::Segments | Way::Run => {
-            // Rarely is every run of another length.
-            let sends = if runs > 4 { runs / 4 } else { 1 };
-            SEND * sends as u64 + SEGMENT * (frames - 1) as u64
-        }
+        Way::Segments | Way::Run => SEND * stretches as u64 + SEGMENT * (frames - 1) as u64,
     }
 }
 
@@ -100,8 +97,8 @@ mod tests {
     fn what_shares_a_send_is_never_dearer_than_sends_of_its_own() {
         for frames in 2..40 {
             let alone = frames as u64 * of(Way::Run, 1, 1, 120);
-            assert!(of(Way::Bundle, frames, frames, frames * 120) < alone);
-            assert!(of(Way::Segments, frames, frames, frames * 120) < alone);
+            assert!(of(Way::Bundle, 1, frames, frames * 120) < alone);
+            assert!(of(Way::Segments, 1, frames, frames * 120) < alone);
         }
     }
 }

@@ -10,7 +10,7 @@
 //! wire v1 those of one stream: what is small and comes behind something large goes behind it. A session
 //! of very many members does not wait here; it [marches](crate::march).
 
-use elara_core::limits::{CYCLE_SENDS_MAX, HELD_FRAMES_MAX, SEGMENTS_MAX, SLICE_MEMBERS_MAX};
+use elara_core::limits::{CYCLE_SENDS_MAX, SEGMENTS_MAX, SLICE_MEMBERS_MAX};
 use elara_core::wire::Class;
 use elara_core::{NodeId, SessionId};
 
@@ -31,15 +31,11 @@ pub(crate) struct Passing {
 }
 
 impl Passing {
-    /// Whose order is kept: a sender's, in wire v1 a stream's.
-    #[inline]
-    fn voice(&self, wire: Wire) -> u64 {
+    /// Whether the two keep their order: of one sender, in wire v1 of one stream.
+    pub(crate) fn follows(&self, other: &Self, wire: Wire) -> bool {
         match wire {
-            Wire::V0 => self.node.0,
-            Wire::V1 => {
-                let stream = self.stream.map_or(0, |stream| u64::from(stream) + 1);
-                u64::from(self.number) + 7 * stream + 13 * self.class as u64
-            }
+            Wire::V0 => self.node == other.node,
+            Wire::V1 => self == other,
         }
     }
 }
@@ -97,8 +93,16 @@ pub(crate) struct Outlet {
     bursts: [u32; LANES],
     /// Its march, counted from 1; 0: none.
     pub(crate) march: u32,
-    /// In each lane of the march, members below this place have been served.
+    /// How far the march is among the members.
+    pub(crate) progress: Progress,
+}
+
+/// How far a march is, in each lane: members below the cursor have been served, those from the end on came
+/// later and are not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
     pub(crate) cursors: [u32; LANES],
+    pub(crate) ends: [u32; LANES],
 }
 
 /// The runs of one session and lane, as a chain.
@@ -109,7 +113,7 @@ struct Burst {
     last: u32,
     audience: u64,
     /// Whose frames are in it.
-    voices: Glance,
+    senders: Glance,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +133,6 @@ pub(crate) struct Departures {
     pub(crate) marches: Marches,
     /// About what this cycle costs so far, in units of [`cost`].
     pub(crate) spent: u64,
-    /// The last frame of lane 1 that this cycle took for a session of very many: a short one beside it goes
-    /// with it.
-    tail: Option<(Passing, Slice)>,
     /// What is being sent right now, and for whom it is put together.
     pub(crate) scratch: Scratch,
 }
@@ -147,15 +148,14 @@ pub(crate) struct Scratch {
 impl Departures {
     /// Nothing is, and there is room for all that a cycle takes on.
     pub(crate) fn new() -> Self {
-        let sessions = || Vec::with_capacity(CYCLE_SENDS_MAX);
+        let sessions = || Vec::with_capacity(CYCLE_SENDS_MAX + SEGMENTS_MAX);
         Self {
             links: Vec::with_capacity(CYCLE_SENDS_MAX + SEGMENTS_MAX),
             bursts: [sessions(), sessions()],
             marches: Marches::default(),
             spent: 0,
-            tail: None,
             scratch: Scratch {
-                departures: Vec::with_capacity(HELD_FRAMES_MAX),
+                departures: Vec::with_capacity(CYCLE_SENDS_MAX + SEGMENTS_MAX),
                 shared: Plan::new(),
                 own: Plan::new(),
             },
@@ -191,20 +191,12 @@ impl Departures {
         slice: Slice,
         audience: u64,
     ) -> bool {
-        let mut lane = cost::lane(slice.len());
         if audience >= SLICE_MEMBERS_MAX as u64 || outlet.march > 0 {
             self.spent += SEND;
-            if let Some((before, end)) = self.tail
-                && before == passing
-                && end.is_before(&slice)
-            {
-                lane = 1;
-            }
-            self.tail = (lane == 1).then_some((passing, slice));
-            return self.marches.take(io, site, outlet, lane, passing, slice);
+            return self.marches.take(io, site, outlet, passing, slice);
         }
-        let voice = passing.voice(site.wire);
-        if lane == 0 && self.burst(1, outlet).is_some_and(|burst| burst.voices.may_have(voice)) {
+        let mut lane = cost::lane(slice.len());
+        if lane == 0 && self.follows_large(outlet, &passing, site.wire) {
             lane = 1;
         }
         let link = self.links.len() as u32;
@@ -213,18 +205,37 @@ impl Departures {
         self.spent += SEND * audience;
         match self.burst(lane, outlet) {
             Some(burst) => {
-                burst.voices.add(voice);
+                burst.senders.add(passing.node.0);
                 let last = std::mem::replace(&mut burst.last, link);
                 self.links[last as usize].next = link;
             }
             None => {
-                let mut voices = Glance::default();
-                voices.add(voice);
-                self.bursts[lane].push(Burst { site, first: link, last: link, audience, voices });
+                let mut senders = Glance::default();
+                senders.add(passing.node.0);
+                self.bursts[lane].push(Burst { site, first: link, last: link, audience, senders });
                 outlet.bursts[lane] = self.bursts[lane].len() as u32;
             }
         }
         true
+    }
+
+    /// Whether something waits in lane 1 that must not be overtaken.
+    #[inline]
+    fn follows_large(&self, outlet: &Outlet, passing: &Passing, wire: Wire) -> bool {
+        let Some(burst) = Self::burst_of(outlet, 1).map(|index| &self.bursts[1][index]) else {
+            return false;
+        };
+        if !burst.senders.may_have(passing.node.0) {
+            return false;
+        }
+        let mut next = burst.first;
+        while let Some(link) = self.links.get(next as usize) {
+            if passing.follows(&link.departure.passing, wire) {
+                return true;
+            }
+            next = link.next;
+        }
+        false
     }
 
     /// The place of a session's burst in a lane, if it has one.
@@ -272,7 +283,6 @@ impl Departures {
     pub(crate) fn clear(&mut self) {
         self.links.clear();
         self.bursts.iter_mut().for_each(Vec::clear);
-        self.tail = None;
     }
 }
 

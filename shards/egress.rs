@@ -8,9 +8,11 @@
 
 use std::ops::Range;
 
+use elara_core::limits::LAST_SLICES_MAX;
+
 use crate::command::Notice;
 use crate::cost::{self, LANES, Way};
-use crate::departures::{Departure, Departures, Glance, Outlet, Site, Wire};
+use crate::departures::{Departure, Departures, Glance, Outlet, Progress, Site, Wire};
 use crate::forward::Forward;
 use crate::io::Io;
 use crate::sessions::Sessions;
@@ -67,9 +69,13 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         self.departures.scratch.departures = departures;
     }
 
-    /// Sends everything that is on its way to sessions of very many: there will be no other cycle.
-    pub(crate) fn send_all_slices(&mut self) {
-        while !self.departures.marches.is_idle() {
+    /// Sends what is on its way to sessions of very many, as far as that takes no longer than it may:
+    /// there will be no other cycle.
+    pub(crate) fn send_last_slices(&mut self) {
+        for _ in 0..LAST_SLICES_MAX {
+            if self.departures.marches.is_idle() {
+                break;
+            }
             self.send_slices(cost::SLICE);
         }
     }
@@ -82,7 +88,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let mut departures = std::mem::take(&mut self.departures.scratch.departures);
         let mut left = budget;
         for lane in 0..LANES {
-            while left > 0 && self.send_slice(lane, &mut left, &mut departures) {}
+            // Voice goes first, but pictures are not starved.
+            let kept = if lane == 0 && self.departures.marches.has(1) { budget / 4 } else { 0 };
+            while left > kept && self.send_slice(lane, &mut left, &mut departures) {}
         }
         self.departures.scratch.departures = departures;
     }
@@ -97,26 +105,28 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let Some(turn) = self.departures.marches.turn(lane) else { return false };
         let Site { wire, slot, .. } = turn.site;
         let members = self.members_of(&turn.site);
-        let outlet = outlet_of(self.sessions, self.v1, wire, slot).filter(|_| members > 0);
+        let outlet = outlet_of(self.sessions, self.v1, wire, slot);
+        let outlet = outlet.filter(|outlet| members > 0 && turn.is_of(outlet));
         let Some(outlet) = outlet else {
             self.departures.marches.abandon(self.io, &turn);
             return true;
         };
-        self.departures.marches.copy_going(&turn, outlet, departures);
+        self.departures.marches.copy_going(&turn, outlet, members, departures);
         let each = cost_of(departures, wire);
-        let first = outlet.cursors[lane] as usize;
+        let Progress { cursors, ends } = &mut outlet.progress;
+        let (first, last) = (cursors[lane] as usize, ends[lane] as usize);
         let count = (*budget).div_ceil(each) as usize;
-        let end = members.min(first + count);
-        outlet.cursors[lane] = end as u32;
+        let end = last.min(first + count);
+        cursors[lane] = end as u32;
         match wire {
             Wire::V0 => self.send_v0(slot, first..end, departures),
             Wire::V1 => self.send_v1_to(slot, first..end, None, departures),
         }
         *budget = budget.saturating_sub(each * (end - first).max(1) as u64);
-        if self.departures.marches.end_turn(self.io, &turn, end == members)
+        if self.departures.marches.end_turn(self.io, &turn, end == last)
             && let Some(outlet) = outlet_of(self.sessions, self.v1, wire, slot)
         {
-            (outlet.march, outlet.cursors) = (0, [0; LANES]);
+            (outlet.march, outlet.progress) = (0, Progress::default());
         }
         true
     }
@@ -184,7 +194,11 @@ pub(crate) fn outlet_of<'a>(
 /// About what it costs to send these to one member.
 fn cost_of(departures: &[Departure], wire: Wire) -> u64 {
     let (way, frames, bytes) = way_of(departures, wire);
-    cost::of(way, departures.len(), frames, bytes)
+    let lengths = departures.windows(2).filter(|pair| {
+        let [one, next] = [pair[0], pair[1]].map(|it| it.run.frame_len());
+        one != next
+    });
+    cost::of(way, 1 + lengths.count(), frames, bytes)
 }
 
 /// How these leave for who wants them all; how many frames they are, and bytes.

@@ -216,8 +216,6 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         session: SessionId,
         node: NodeId,
     ) -> Result<Seat, Verdict> {
-        // Who is a receiver may change.
-        self.flush();
         let open =
             self.rules.v0.as_ref().is_some_and(|v0| v0.open.iter().any(|cidr| cidr.contains(from)));
         if !open {
@@ -232,6 +230,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         if self.v1.has_session(session) {
             return Err(Verdict::OtherWire);
         }
+        // Who is a receiver may change.
+        self.flush();
         let (counters, tell) = (&mut *self.counters, &mut self.tell);
         self.sessions.learn(session, node, *from, self.now, &mut |notice| {
             counters.notice(&notice);

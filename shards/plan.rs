@@ -7,7 +7,7 @@
 //! Order is kept. Filled once for all who want the same.
 
 use elara_core::ClientAddr;
-use elara_core::limits::{DATAGRAM_MAX, HELD_FRAMES_MAX, SEGMENTS_MAX};
+use elara_core::limits::{CYCLE_SENDS_MAX, DATAGRAM_MAX, SEGMENTS_MAX};
 use elara_core::wire::Class;
 
 use crate::departures::Departure;
@@ -57,8 +57,8 @@ impl Send {
 impl Plan {
     /// Nothing, and room for much.
     pub(crate) fn new() -> Self {
-        let (slices, sends) =
-            (Vec::with_capacity(HELD_FRAMES_MAX), Vec::with_capacity(HELD_FRAMES_MAX));
+        let most = CYCLE_SENDS_MAX + SEGMENTS_MAX;
+        let (slices, sends) = (Vec::with_capacity(most), Vec::with_capacity(most));
         Self { slices, sends, ..Self::default() }
     }
 

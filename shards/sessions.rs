@@ -293,7 +293,7 @@ impl Sessions {
         let session = &mut self.slots[slot as usize];
         let (place, len) = (seat.member as usize, session.members.len());
         let gone = session.members[place];
-        for (from, to) in session.outlet.close_gap(place, len) {
+        for (from, to) in session.outlet.progress.close_gap(place, len) {
             let moved = session.members[from];
             session.members[to] = moved;
             let seat = Seat { session: slot, member: to as u32 };

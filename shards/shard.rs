@@ -356,7 +356,7 @@ impl<I: Io> Shard<I> {
         let mut forward = self.forward();
         forward.close_desk();
         forward.serve_all_holds();
-        forward.send_all_slices();
+        forward.send_last_slices();
         drop(forward);
         self.io.enter(Wait::No)
     }

@@ -99,6 +99,8 @@ pub(crate) struct V1 {
     busy_rooms: VecDeque<u32>,
     /// Participants that wait for pages.
     page_queue: VecDeque<u32>,
+    /// More frames are due than one cycle sends.
+    serving: bool,
     /// More participants are due to be looked at.
     pub(crate) expiring: bool,
     /// Where the search for banned participants goes on; `None` when it is done.
@@ -135,6 +137,7 @@ impl V1 {
             single: empty_packets(),
             busy_rooms: VecDeque::new(),
             page_queue: VecDeque::new(),
+            serving: false,
             expiring: false,
             sweep: None,
             random: KeyStream::new(seed),
@@ -181,7 +184,7 @@ impl V1 {
     /// When there is something to do; `None` when only datagrams bring work.
     pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
         let busy = !self.busy_rooms.is_empty() || !self.page_queue.is_empty();
-        if busy || self.sweep.is_some() || self.expiring {
+        if busy || self.sweep.is_some() || self.expiring || self.serving {
             return Some(now);
         }
         let wheels = [&self.timers, &self.chores, &self.holds].map(Wheel::next_tick);

@@ -58,8 +58,8 @@ pub struct Syscall {
     /// What queued sends carry that never was in the inbox.
     arena: Arena,
     lasting: Lasting,
-    /// The buffers that outlive a cycle, numbered on from the inbox's; taken when first used.
-    kept: Box<[Vec<u8>]>,
+    /// The buffers that outlive a cycle, numbered on from the inbox's.
+    kept: Box<[u8]>,
     ledger: Ledger,
     meter: Meter,
     now: Instant,
@@ -99,7 +99,7 @@ impl Syscall {
             slices: Vec::with_capacity(SEND_SLICES),
             arena: Arena::new(),
             lasting: Lasting::new(RECEIVE_BUFFERS as u16),
-            kept: vec![Vec::new(); LASTING_BUFFERS].into(),
+            kept: vec![0; LASTING_BUFFERS * LASTING_BUFFER].into(),
             ledger: Ledger::new(),
             meter: Meter::default(),
             now: cpu::monotonic(),
@@ -150,11 +150,11 @@ impl Syscall {
 }
 
 #[inline]
-fn slice_of<'b>(inbox: &'b RecvBatch, kept: &'b [Vec<u8>], slice: Slice) -> &'b [u8] {
+fn slice_of<'b>(inbox: &'b RecvBatch, kept: &'b [u8], slice: Slice) -> &'b [u8] {
     let (buffer, start) = (usize::from(slice.buffer), slice.start as usize);
     let buffer = match buffer.checked_sub(RECEIVE_BUFFERS) {
         None => inbox.buffer(buffer),
-        Some(lasting) => &kept[lasting],
+        Some(lasting) => &kept[lasting * LASTING_BUFFER..],
     };
     &buffer[start..start + slice.len()]
 }
@@ -273,15 +273,13 @@ impl Io for Syscall {
     }
 
     fn reserve(&mut self) -> Option<u16> {
-        let buffer = self.lasting.reserve()?;
-        self.kept[usize::from(buffer) - RECEIVE_BUFFERS].resize(LASTING_BUFFER, 0);
-        Some(buffer)
+        self.lasting.reserve()
     }
 
     fn keep(&mut self, buffer: u16, at: usize, slice: Slice) -> Slice {
         let from = &self.inbox.buffer(usize::from(slice.buffer))[slice.start as usize..];
-        let to = &mut self.kept[usize::from(buffer) - RECEIVE_BUFFERS];
-        to[at..at + slice.len()].copy_from_slice(&from[..slice.len()]);
+        let to = &mut self.kept[(usize::from(buffer) - RECEIVE_BUFFERS) * LASTING_BUFFER..];
+        to[..LASTING_BUFFER][at..at + slice.len()].copy_from_slice(&from[..slice.len()]);
         Slice { buffer, start: at as u32, ..slice }
     }
 

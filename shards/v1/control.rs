@@ -33,8 +33,6 @@ struct Answers {
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// A control frame that names a participant.
     pub(super) fn handle_control(&mut self, origin: &Origin, slice: Slice, number: u32) -> Verdict {
-        // What it says may change who is a receiver.
-        self.flush_room_of(number);
         let frame = self.io.bytes(slice);
         let v1 = &mut *self.v1;
         let Some(them) = v1.participants.get_mut(number) else {
@@ -50,6 +48,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let mut text = [0; CONTROL_MAX];
         let text = &mut text[..opened.len()];
         text.copy_from_slice(opened);
+        // They may change who is a receiver.
+        self.flush_room_of(number);
         if let Some(refused) = self.hear(number, origin, &arrival) {
             return refused;
         }

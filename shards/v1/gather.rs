@@ -26,8 +26,14 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
         let frames = departures.iter().map(|it| it.run.frames() as usize).sum();
         let bytes = departures.iter().map(|it| it.run.slice().len()).sum();
-        if !hold.has_room(frames, bytes, room.members.len()) {
+        let members = room.members.len();
+        if !hold.has_room(frames, bytes, members) {
             self.serve_room(slot, true);
+            let hold = self.v1.rooms.get(slot)?.hold.as_ref()?;
+            // More than may wait at all leaves at once.
+            if !hold.has_room(frames, bytes, members) {
+                return None;
+            }
         }
         Some(waits)
     }
@@ -60,6 +66,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         {
             self.serve_room(slot, false);
         }
+        self.v1.serving = self.counters.copies >= wall;
     }
 
     /// Sends all that waits: nobody will be there to send it later.

@@ -65,7 +65,7 @@ impl Hold {
         if let Some(cohort) = self.cohort(ms) {
             cohort.members -= 1;
             if cohort.members == 0 {
-                cohort.due = None;
+                (cohort.due, cohort.filled) = (None, 0);
             }
         }
     }

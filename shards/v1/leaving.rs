@@ -61,7 +61,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         if let Some(hold) = &mut room.hold {
             hold.leave(room.members[empty].hold);
         }
-        for (from, to) in room.outlet.close_gap(empty, len) {
+        for (from, to) in room.outlet.progress.close_gap(empty, len) {
             room.members.swap(from, to);
             if let Some(moved) = v1.participants.get_mut(room.members[to].participant) {
                 moved.place = Some(Place { member: to as u32, ..place });

@@ -79,8 +79,12 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     fn flush_before(&mut self, number: u32) {
         let session = self.v1.participants.get(number).map(|them| them.session);
         let slot = session.and_then(|session| self.v1.by_id.get(&session).copied());
-        if let Some(slot) = slot {
-            self.flush_session(Wire::V1, slot);
+        let Some(slot) = slot else { return };
+        self.flush_session(Wire::V1, slot);
+        let hold = self.v1.rooms.get(slot).and_then(|room| room.hold.as_ref());
+        // Who comes now would be one of those for whom it waits.
+        if hold.is_some_and(|hold| hold.holds_all()) {
+            self.serve_room(slot, true);
         }
     }
 

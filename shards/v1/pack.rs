@@ -7,8 +7,8 @@ use elara_core::wire::v1::bundle::{BundleHead, Packing};
 
 use crate::run::digest;
 
-/// As many datagrams as small frames of one cycle mostly fill.
-const PACKETS: usize = 32;
+/// As many datagrams as small frames of one cycle, or of a buffer that lasts, mostly fill.
+const PACKETS: usize = 64;
 
 /// A datagram put together: a bundle, or one frame alone.
 #[derive(Clone, Debug, Default)]

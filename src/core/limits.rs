@@ -325,10 +325,12 @@ pub const CYCLE_TRAINS_MAX: usize = 256;
 /// timers and other sessions waiting. One datagram is never cut in two: the last one may go past the wall
 /// by [`SLICE_MEMBERS_MAX`], and if it is a bundle, by that for each frame in it.
 pub const CYCLE_SENDS_MAX: usize = 2_000;
-/// Members up to which a session's frames leave in the cycle that took them in; else slice by slice.
+/// Members up to which a session's frames leave in the cycle that took them in; above, in slices.
 pub const SLICE_MEMBERS_MAX: usize = 512;
 /// Sends a shard spends per cycle on sessions that large, all together: about a millisecond.
 pub const SLICE_SENDS_MAX: usize = 512;
+/// Slices a shard that stops still sends: a second's. The rest is dropped.
+pub const LAST_SLICES_MAX: usize = 1_000;
 /// Sessions that large with frames on their way. Full: their frames are `Congested`.
 pub const MARCHES_MAX: usize = 64;
 /// Control frames a shard sends per cycle besides answers: pages, deltas, marks. More wait.
@@ -373,9 +375,8 @@ pub const SEND_QUEUE: usize = 1_024;
 pub const SEND_ARENA: usize = 256 << 10;
 /// Tags of sends lie below this; 0 is nobody's.
 pub const SEND_TAGS: u32 = 1 << 23;
-/// Refused sends a back end remembers until the shard asks. Full: further ones are in the egress
-/// counters alone, and the receiver's own count is too high by them.
-pub const REFUSALS_MAX: usize = 4_096;
+/// Refused sends a back end remembers until the shard asks. Full: further ones are in no receiver's count.
+pub const REFUSALS_MAX: usize = 8_192;
 /// What `SO_RCVBUF` and `SO_SNDBUF` ask for, in bytes; the kernel may grant less.
 pub const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
@@ -490,12 +491,10 @@ const _: () = assert!(SEND_QUEUE.is_power_of_two());
 // Every participant of v1 has a tag, and a completion carries it beside a count of datagrams in 7 bits.
 const _: () = assert!(V1_PARTICIPANTS_MAX < SEND_TAGS as usize && SEND_TAGS <= 1 << 23);
 const _: () = assert!(SEGMENTS_MAX < 1 << 7);
-// The longest datagram of a shard's own fits an empty arena; what one cycle sends by default, if it
-// ends without a bundle and every one of them were refused, fits the memory of refusals.
+// A shard's longest datagram fits an empty arena; all that one cycle sends fits the memory of refusals.
 const _: () = assert!(V1_FRAME_MAX <= SEND_ARENA);
-const _: () = assert!(CYCLE_SENDS_MAX + PEERS_PER_SESSION_DEFAULT <= REFUSALS_MAX);
+const _: () = assert!(3 * CYCLE_SENDS_MAX + 4 * SLICE_SENDS_MAX <= REFUSALS_MAX);
 const _: () = assert!(LIVELY_FRAMES == 2 * MARK_EVERY.as_nanos() / HOLD_TICK.as_nanos());
 // Buffer numbers: the kernel's, those that last, the arena's.
 const _: () = assert!(RECEIVE_BUFFERS + LASTING_BUFFERS < 1 << 15);
-const _: () = assert!(SLICE_MEMBERS_MAX <= CYCLE_SENDS_MAX);
 const _: () = assert!(CYCLE_TRAINS_MAX <= RECEIVE_BUFFERS);

@@ -29,7 +29,7 @@ pub(super) struct Pool {
     generation: u16,
     /// The buffer of a train that was put back: not free although it was handed out.
     kept: Option<u16>,
-    lasting: Box<[Vec<u8>]>,
+    lasting: Box<[u8]>,
 }
 
 impl Pool {
@@ -45,7 +45,7 @@ impl Pool {
             handed: Vec::with_capacity(buffers),
             generation: 0,
             kept: None,
-            lasting: vec![Vec::new(); LASTING_BUFFERS].into(),
+            lasting: vec![0; LASTING_BUFFERS * LASTING_BUFFER].into(),
         }
     }
 
@@ -114,17 +114,17 @@ impl Pool {
 
     /// Copies what a slice names to `at` in a buffer that outlives the cycle.
     pub(super) fn keep(&mut self, buffer: u16, at: usize, slice: Slice) -> Slice {
-        let mut to = std::mem::take(&mut self.lasting[usize::from(buffer - LASTING)]);
-        to.resize(LASTING_BUFFER, 0);
-        to[at..at + slice.len()].copy_from_slice(self.bytes(slice));
-        self.lasting[usize::from(buffer - LASTING)] = to;
+        let from = usize::from(slice.buffer) * self.buffer_bytes + (slice.start & 0xFFFF) as usize;
+        let to = &mut self.lasting[usize::from(buffer - LASTING) * LASTING_BUFFER..];
+        to[..LASTING_BUFFER][at..at + slice.len()]
+            .copy_from_slice(&self.bytes[from..from + slice.len()]);
         Slice { buffer, start: at as u32, ..slice }
     }
 
     pub(super) fn bytes(&self, slice: Slice) -> &[u8] {
         if let Some(lasting) = slice.buffer.checked_sub(LASTING) {
-            let start = slice.start as usize;
-            return &self.lasting[usize::from(lasting)][start..start + slice.len()];
+            let start = usize::from(lasting) * LASTING_BUFFER + slice.start as usize;
+            return &self.lasting[start..start + slice.len()];
         }
         assert!(
             slice.start >> 16 == u32::from(self.generation),

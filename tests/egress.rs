@@ -1,4 +1,5 @@
-//! Review: what the rewritten egress promises, and does not keep.
+//! The way out, attacked: order, starvation, sessions that come back, newcomers, allocations.
+
 mod support;
 
 use elara_core::{NodeId, SessionId};

@@ -1,4 +1,4 @@
-//! Review: sessions of very many, over real back ends.
+//! Sessions of very many, over every back end.
 mod support;
 
 use elara_shards::ShardConfig;

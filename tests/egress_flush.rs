@@ -1,4 +1,4 @@
-//! Review: strangers make a shard send before it has gathered.
+//! Strangers do not make a shard send before it has gathered.
 mod support;
 
 use elara_core::Cidr;
