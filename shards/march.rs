@@ -117,7 +117,7 @@ impl Marches {
     }
 
     /// Whose turn it is in a lane.
-    pub(crate) fn turn(&mut self, lane: usize) -> Option<Turn> {
+    pub(crate) fn turn(&self, lane: usize) -> Option<Turn> {
         let number = *self.queues[lane].front()?;
         let march = self.marches.get(number)?;
         Some(Turn { lane, site: march.site, number })

@@ -50,7 +50,7 @@ fn talk(room: &mut Room<InMemory>, guests: &mut [Guest], worked: Span) -> (u64, 
             }
         }
         room.tick(1);
-        for peer in 0..guests.len() {
+        for (peer, heard) in heard.iter_mut().enumerate() {
             let came = room.heard(peer);
             let bare = came.iter().filter(|datagram| datagram[0] == 0x13 || datagram[20] <= 4);
             let (count, came) = (bare.count(), data_of(came));
@@ -59,7 +59,7 @@ fn talk(room: &mut Room<InMemory>, guests: &mut [Guest], worked: Span) -> (u64, 
                 frames += came.len();
             }
             for frame in came {
-                heard[peer] += 1;
+                *heard += 1;
                 let (then, ..) =
                     said.iter().find(|(.., said)| *said == frame).expect("it was said");
                 longest = longest.max(ms + 1 - then);

@@ -106,6 +106,7 @@ impl Pool {
     }
 
     /// Copies a part of another buffer to `at` in one that is never lent; answers where it starts.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "it writes, through a pointer")]
     pub(super) fn keep(&mut self, buffer: u16, at: usize, part: (u16, u32, u16)) -> u32 {
         assert!(buffer >= self.count && buffer != part.0, "from one buffer into a lasting one");
         let (start, len) = (at as u32, part.2);
