@@ -2,8 +2,8 @@
 //!
 //! It checks nothing, forgets nobody and holds no bound. It learns a port's group from the session id
 //! at bytes 4..12 of the first datagram heard from it, and from then on one array look-up by source
-//! port says who else gets the bytes. What is left is what the kernel charges for the technique, on the
-//! same kind of socket with the same options.
+//! port, or one in a hash table by the whole address, says who else gets the bytes. What is left is what
+//! the kernel charges for the technique, on the same kind of socket with the same options.
 //!
 //! | technique | in | out |
 //! |---|---|---|

@@ -83,31 +83,28 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
     options.check()?;
     ci::build().perform()?;
-    let wrong = |error: io::Error| format!("the crowd: {error}");
-    cpu::pin(LOAD_CPU).map_err(wrong)?;
+    // Before this process keeps to one cpu: it says how many there are.
+    let taken = Taken::now(options.command(), options.rounds, options.seconds);
+    cpu::pin(LOAD_CPU).map_err(|error| format!("the crowd: {error}"))?;
     let ios = chosen(&options.io);
     let contestants: Vec<Contestant> =
         ios.iter().flat_map(|io| [Contestant::Relay(*io), Contestant::Floor(*io)]).collect();
     // By number of sessions, then by contestant, then by round.
     let mut samples = vec![vec![Vec::new(); contestants.len()]; options.sessions.len()];
+    // What one contestant grows by is measured in a row, as a busy machine changes by the minute.
+    let mut order: Vec<(usize, usize)> = (0..contestants.len())
+        .flat_map(|who| (0..options.sessions.len()).map(move |size| (who, size)))
+        .collect();
     for round in 1..=options.rounds {
-        for (sessions, samples) in options.sessions.iter().zip(&mut samples) {
-            let mut order: Vec<usize> = (0..contestants.len()).collect();
-            // Every other round backwards, so that nobody is always the first or the last.
-            if round % 2 == 0 {
-                order.reverse();
-            }
-            for index in order {
-                let contestant = contestants[index];
-                let sample = contestant.measure(*sessions, options, places)?;
-                let rounds = options.rounds;
-                eprintln!(
-                    "{sessions} sessions round {round}/{rounds}: {:<15} {sample}",
-                    contestant.name()
-                );
-                samples[index].push(sample);
-            }
+        for (who, size) in order.iter().copied() {
+            let (contestant, sessions) = (contestants[who], options.sessions[size]);
+            let sample = contestant.measure(sessions, options, places)?;
+            let (rounds, name) = (options.rounds, contestant.name());
+            eprintln!("{name:<15} round {round}/{rounds}: {sessions:>6} sessions, {sample}");
+            samples[size][who].push(sample);
         }
+        // Every other round backwards, so that nobody is always the first or the last.
+        order.reverse();
     }
     let clean = samples.iter().flatten().flatten().all(|sample| sample.wrong == 0);
     let (smallest, mut rows) = (&samples[0], Vec::new());
@@ -120,7 +117,6 @@ pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
             rows.push(Row::new(size, *io, &at, &first));
         }
     }
-    let taken = Taken::now(options.command(), options.rounds, options.seconds);
     options.output.put(&Report { taken, rows }, places)?;
     Ok(clean)
 }

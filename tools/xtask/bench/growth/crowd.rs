@@ -24,13 +24,17 @@ use super::draws::Draws;
 
 /// Datagrams of one system call.
 const BATCH: usize = 64;
-/// Frames sent in a row, and frames the crowd may be behind before it gives up on them: a rate, not a debt.
-/// Fewer than there are sessions, so that a late moment does not bring two frames of one.
+/// Frames sent in a row: fewer than there are sessions, so that a late moment does not bring two of one.
 const BURST: u64 = 8;
+/// How many times the rate the crowd goes at while it catches up.
+const HASTE: u32 = 2;
+/// How far the crowd may be behind before it gives up on frames: a rate, not a debt.
+const BEHIND_MAX: Duration = Duration::from_millis(100);
 /// Copies of introductions under way at most: what a socket's receive buffer holds many times over.
 const UNDER_WAY_MAX: u64 = 1_024;
-/// Silence after which copies that are under way are lost.
-const SILENCE: Duration = Duration::from_millis(200);
+/// Silence after which copies that are under way are given up: a relay whose tables double is away for a
+/// while.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Silence after which nothing is under way any more.
 const QUIET: Duration = Duration::from_millis(20);
 /// Load before the window.
@@ -40,7 +44,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// How often it says how far it is.
 const PROGRESS: Duration = Duration::from_secs(2);
 /// Of the frames due, the share that may be given up before the crowd was the limit.
-const GIVEN_UP_MAX: f64 = 0.01;
+const GIVEN_UP_MAX: f64 = 0.05;
 
 /// Everyone, and the socket.
 pub(super) struct Crowd {
@@ -120,10 +124,10 @@ impl Crowd {
     /// When the kernel refuses.
     pub(super) fn introduce(&mut self, to: &str) -> io::Result<u64> {
         let everyone = self.sessions * self.participants;
-        let (mut next, mut due, mut lost) = (0, 0, 0);
+        let (mut next, mut due, mut given_up) = (0, 0, 0);
         let (mut news, mut told) = (Instant::now(), Instant::now());
-        while next < everyone || self.heard.introductions + lost < due {
-            let under_way = due.saturating_sub(self.heard.introductions + lost);
+        while next < everyone || self.heard.introductions + given_up < due {
+            let under_way = due.saturating_sub(self.heard.introductions + given_up);
             let (first, came) = (next, self.receive()?);
             if next < everyone && under_way < UNDER_WAY_MAX {
                 next = everyone.min(next + BATCH as u32);
@@ -134,7 +138,7 @@ impl Crowd {
             if came > 0 || next > first {
                 news = Instant::now();
             } else if news.elapsed() > SILENCE {
-                lost += under_way;
+                given_up += under_way;
                 news = Instant::now();
             } else {
                 thread::sleep(PAUSE);
@@ -144,7 +148,8 @@ impl Crowd {
                 told = Instant::now();
             }
         }
-        Ok(lost)
+        self.drain()?;
+        Ok(due.saturating_sub(self.heard.introductions))
     }
 
     /// Loads for `seconds` at `rate` frames a second; the clock is that of the process `pid`, read
@@ -165,13 +170,15 @@ impl Crowd {
 
     fn stretch(&mut self, rate: u32, long: Duration) -> io::Result<Stretch> {
         let due = |at: Duration| (at.as_nanos() * u128::from(rate) / 1_000_000_000) as u64;
-        let (begun, mut at) = (Instant::now(), Duration::ZERO);
+        let gap = Duration::from_secs(1) / (rate * HASTE);
+        let (begun, mut at, mut free) = (Instant::now(), Duration::ZERO, Duration::ZERO);
         let mut stretch = Stretch { offered: 0, given_up: 0 };
         while at < long {
             let behind = due(at) - stretch.offered - stretch.given_up;
-            let burst = behind.min(BURST);
-            stretch.given_up += behind - burst;
+            stretch.given_up += behind.saturating_sub(due(BEHIND_MAX));
+            let burst = if at < free { 0 } else { behind.min(due(BEHIND_MAX)).min(BURST) };
             stretch.offered += burst;
+            free = free.max(at + gap * burst as u32);
             let mut who = [0; BURST as usize];
             who[..burst as usize].fill_with(|| self.draws.next());
             self.say(who[..burst as usize].iter().copied(), self.size);

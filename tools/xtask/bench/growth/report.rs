@@ -46,6 +46,8 @@ pub(super) struct Row {
     growth_over_floor: Spread,
     /// Relay over floor, likewise.
     ratio: Spread,
+    /// Datagrams the relay delivered per second, all rounds together.
+    delivered_per_s: u64,
     /// Share of its cpu the relay used, median.
     relay_busy: f64,
     /// Deliveries the relay's runs lost, all rounds together.
@@ -66,6 +68,8 @@ impl Row {
         });
         let median = relay_growth.median / floor_growth.median;
         let technique = io.technique(Manner::Single).name();
+        let delivered: u64 = relay.iter().map(|sample| sample.delivered).sum();
+        let seconds: f64 = relay.iter().map(|sample| sample.seconds).sum();
         Self {
             size,
             io: io.to_string(),
@@ -76,6 +80,7 @@ impl Row {
             floor_growth,
             growth_over_floor: Spread { median, ..Spread::of(rounds) },
             ratio: Spread::ratio(relay, floor),
+            delivered_per_s: (delivered as f64 / seconds).round() as u64,
             relay_busy: Spread::of(relay.iter().map(|sample| sample.busy)).median,
             lost: relay.iter().map(|sample| sample.lost).sum(),
             notes: [notes("the relay", relay), notes(technique, floor)].concat(),
@@ -182,7 +187,8 @@ mod tests {
     use super::*;
 
     fn samples(costs: [f64; 3]) -> Vec<Sample> {
-        let sample = |cost_ns| Sample { cost_ns, delivered: 1_000, ..Sample::default() };
+        let sample =
+            |cost_ns| Sample { cost_ns, delivered: 1_000, seconds: 1.0, ..Sample::default() };
         costs.map(sample).to_vec()
     }
 
