@@ -1,7 +1,7 @@
 //! Addresses and control messages, in the shape the kernel reads and writes them.
 
 use std::mem::size_of;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use elara_core::ClientAddr;
 
@@ -139,6 +139,37 @@ impl Control {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 24] {
         &self.0
+    }
+
+    pub(super) const fn as_mut_ptr(&mut self) -> *mut libc::c_void {
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+/// `IP_PKTINFO`: the address that a datagram is sent from, aligned as `cmsghdr` wants it.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub struct Source([u8; 32]);
+
+const _: () = assert!(size_of::<libc::in_pktinfo>() == 12);
+const _: () = assert!(std::mem::offset_of!(libc::in_pktinfo, ipi_spec_dst) == 4);
+
+impl Source {
+    /// All zero: no control message.
+    pub const EMPTY: Self = Self([0; 32]);
+    /// Its size, as `msg_controllen` wants it.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// From `ip`, which must be an address of this machine; by whichever interface.
+    #[inline]
+    #[must_use]
+    pub fn of(ip: Ipv4Addr) -> Self {
+        let mut source = Self::EMPTY;
+        source.0[..8].copy_from_slice(&28usize.to_ne_bytes()); // CMSG_LEN(12)
+        source.0[8..12].copy_from_slice(&libc::IPPROTO_IP.to_ne_bytes());
+        source.0[12..16].copy_from_slice(&libc::IP_PKTINFO.to_ne_bytes());
+        source.0[20..24].copy_from_slice(&ip.octets()); // ipi_spec_dst
+        source
     }
 
     pub(super) const fn as_mut_ptr(&mut self) -> *mut libc::c_void {

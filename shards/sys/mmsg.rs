@@ -4,12 +4,13 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use elara_core::ClientAddr;
 
-use super::message::{Control, Family, RawAddr, gro_segment};
+use super::message::{Control, Family, RawAddr, Source, gro_segment};
 use crate::counters::{Egress, Reason};
 
 /// Buffers for received messages, filled by [`RecvBatch::receive`].
@@ -139,6 +140,8 @@ pub struct SendBatch {
     family: Family,
     names: Vec<RawAddr>,
     controls: Vec<Control>,
+    /// As many as there are messages, once one has said where it comes from.
+    sources: Vec<Source>,
     vectors: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
     /// Datagrams and bytes of each message, for the accounts.
@@ -165,6 +168,7 @@ impl SendBatch {
             family,
             names: vec![RawAddr::EMPTY; slots],
             controls: vec![Control::EMPTY; slots],
+            sources: Vec::new(),
             vectors: vec![libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; vectors],
             headers: vec![empty_header(); slots],
             weights: vec![(0, 0); slots],
@@ -234,6 +238,25 @@ impl<'bytes> Sending<'_, 'bytes> {
         batch.weights[slot] = (datagrams, total as u32);
         self.messages += 1;
         self.vectors = end;
+        true
+    }
+
+    /// [`Sending::push`] of one datagram that comes from `from`, an address of this machine, and the port of
+    /// the socket, which is one of IPv4 and bound to no address. The first one allocates.
+    #[must_use]
+    pub fn push_from(&mut self, from: Ipv4Addr, to: &ClientAddr, datagram: &'bytes [u8]) -> bool {
+        let slot = self.messages;
+        if !self.push(Some(to), [datagram], 0) {
+            return false;
+        }
+        if self.batch.sources.is_empty() {
+            // Only the first time, so that nothing points there yet.
+            self.batch.sources.resize(self.batch.headers.len(), Source::EMPTY);
+        }
+        self.batch.sources[slot] = Source::of(from);
+        let header = &mut self.batch.headers[slot].msg_hdr;
+        header.msg_control = self.batch.sources[slot].as_mut_ptr();
+        header.msg_controllen = Source::LEN;
         true
     }
 
@@ -343,6 +366,28 @@ mod tests {
         assert_eq!(said, [&b"one"[..], b"two", b""]);
         assert_eq!(inbox.message(2).from, Some(alice.local_addr().unwrap().into()));
         assert_eq!(inbox.receive(bob.as_fd(), 0, 8).unwrap(), 0, "nothing waits");
+    }
+
+    #[test]
+    fn one_socket_speaks_for_many_addresses() {
+        let (crowd, bob) = (UdpSocket::bind("0.0.0.0:0").unwrap(), pair().1);
+        let to = ClientAddr::from(bob.local_addr().unwrap());
+        let mut batch = SendBatch::new(2, 2, Family::V4);
+        let mut sending = batch.begin();
+        let alice = Ipv4Addr::new(127, 1, 2, 3);
+        assert!(sending.push_from(alice, &to, b"alice"));
+        assert!(sending.push_from(Ipv4Addr::new(127, 4, 5, 6), &to, b"carol"));
+        assert!(!sending.push_from(alice, &to, b"again"), "two messages, room for two");
+        assert_eq!(sending.flush(crowd.as_fd()).sent, 2);
+        let port = crowd.local_addr().unwrap().port();
+        let mut heard = [0; 16];
+        for name in ["127.1.2.3", "127.4.5.6"] {
+            let (_, from) = bob.recv_from(&mut heard).unwrap();
+            assert_eq!(from.to_string(), format!("{name}:{port}"));
+        }
+        let mut sending = batch.begin();
+        assert!(sending.push_from(Ipv4Addr::new(192, 0, 2, 1), &to, b"mallory"));
+        assert_eq!(sending.flush(crowd.as_fd()).failed, 1, "no address of this machine");
     }
 
     #[test]

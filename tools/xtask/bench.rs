@@ -10,6 +10,7 @@
 //! | `wire` | what wire v1 costs beside v0 |
 //! | `joins` | how long forwarding takes while participants pour in |
 //! | `flood` | what a forged datagram costs, and whether anybody notices |
+//! | `growth` | what more sessions do to the cost of each datagram |
 //! | `memory` | what an idle participant keeps |
 
 mod choice;
@@ -18,6 +19,7 @@ mod flood;
 mod floor;
 pub(crate) mod forger;
 pub(crate) mod forwarder;
+mod growth;
 mod joins;
 mod load;
 mod machine;
@@ -52,6 +54,8 @@ pub(crate) enum Bench {
     Joins(joins::Options),
     /// Forged datagrams beside an honest load: what they cost, and what it loses.
     Flood(flood::Options),
+    /// Few sessions and very many: what the same load costs, beside a floor with as many destinations.
+    Growth(growth::Options),
     /// What idle participants of wire v1 keep in memory.
     Memory(memory::Options),
 }
@@ -66,6 +70,7 @@ pub(crate) fn run(bench: &Bench, places: &Places) -> Result<bool, String> {
         Bench::Wire(options) => wire::run(options, places),
         Bench::Joins(options) => joins::run(options, places),
         Bench::Flood(options) => flood::run(options, places),
+        Bench::Growth(options) => growth::run(options, places),
         Bench::Memory(options) => memory::run(options, places),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! It checks nothing, forgets nobody and holds no bound. It learns a port's group from the session id
 //! at bytes 4..12 of the first datagram heard from it, and from then on one array look-up by source
-//! port says who else gets the bytes. What is left is what the kernel charges for the technique, on the
-//! same kind of socket with the same options.
+//! port, or one in a hash table by the whole address, says who else gets the bytes. What is left is what
+//! the kernel charges for the technique, on the same kind of socket with the same options.
 //!
 //! | technique | in | out |
 //! |---|---|---|
@@ -38,6 +38,7 @@ use elara_shards::sys::{cpu, options};
 
 pub(super) use self::counts::Counted;
 use self::counts::Counts;
+use self::groups::Groups;
 
 /// How a floor moves datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -92,6 +93,10 @@ pub(crate) struct Options {
     /// Where it listens.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Tell senders apart by their whole address instead of their port, where each frame is a send of
+    /// its own.
+    #[arg(long)]
+    by_address: bool,
     /// The cpu it is pinned to.
     #[arg(long)]
     cpu: Option<usize>,
@@ -113,14 +118,22 @@ fn forward(options: &Options) -> io::Result<()> {
     println!("listening on {}", socket.local_addr()?);
     let counts = Arc::new(Counts::default());
     counts::answer(&counts);
-    serve(options.technique, Span::from_millis(options.hold_ms), &socket, &counts)
+    let groups = if options.by_address { Groups::by_address() } else { Groups::new() };
+    serve(options.technique, Span::from_millis(options.hold_ms), &socket, groups, &counts)
 }
 
-fn serve(technique: Technique, hold: Span, socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
+/// Techniques that put sends together know senders by their ports only.
+fn serve(
+    technique: Technique,
+    hold: Span,
+    socket: &UdpSocket,
+    groups: Groups,
+    counts: &Counts,
+) -> io::Result<()> {
     match technique {
-        Technique::Naive => naive::serve(socket, counts),
-        Technique::Mmsg => mmsg::serve(socket, counts),
-        Technique::IoUring => uring::serve(socket, counts),
+        Technique::Naive => naive::serve(socket, groups, counts),
+        Technique::Mmsg => mmsg::serve(socket, groups, counts),
+        Technique::IoUring => uring::serve(socket, groups, counts),
         Technique::MmsgGso => mmsg::gather(socket, counts),
         Technique::UringGso => uring::gather(socket, counts),
         Technique::MmsgBundle => mmsg::bundle(socket, hold, counts),
@@ -157,7 +170,9 @@ mod tests {
     fn floor(technique: Technique) -> [UdpSocket; 3] {
         let floor = open(technique, "127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = floor.local_addr().unwrap();
-        std::thread::spawn(move || serve(technique, Span::ZERO, &floor, &Counts::default()));
+        std::thread::spawn(move || {
+            serve(technique, Span::ZERO, &floor, Groups::new(), &Counts::default())
+        });
         std::array::from_fn(|_| {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.connect(addr).unwrap();

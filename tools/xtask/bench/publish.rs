@@ -63,6 +63,7 @@ mod tests {
             (include_str!("../../../docs/PERFORMANCE.md"), "joins"),
             (include_str!("../../../docs/PERFORMANCE.md"), "flood"),
             (include_str!("../../../docs/PERFORMANCE.md"), "memory"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "growth"),
             (include_str!("../../../docs/PERFORMANCE.md"), "instructions"),
             (include_str!("../../../README.md"), "headline"),
         ] {

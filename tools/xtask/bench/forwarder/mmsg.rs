@@ -22,9 +22,8 @@ const SEND_BATCH: usize = 64;
 const BUFFER: usize = 65_536;
 
 /// One send for each datagram and receiver.
-pub(super) fn serve(socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
+pub(super) fn serve(socket: &UdpSocket, mut groups: Groups, counts: &Counts) -> io::Result<()> {
     let mut inbox = Inbox::new(socket, RECEIVE_BATCH)?;
-    let mut groups = Groups::new();
     let mut outbox = SendBatch::new(SEND_BATCH, SEND_BATCH, Family::of(&socket.local_addr()?));
     loop {
         let received = inbox.receive(socket, None)?;

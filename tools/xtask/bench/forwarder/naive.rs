@@ -8,8 +8,7 @@ use elara_core::ClientAddr;
 use super::counts::Counts;
 use super::groups::Groups;
 
-pub(super) fn serve(socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
-    let mut groups = Groups::new();
+pub(super) fn serve(socket: &UdpSocket, mut groups: Groups, counts: &Counts) -> io::Result<()> {
     let mut buffer = vec![0; 65_536];
     loop {
         let (len, from) = socket.recv_from(&mut buffer)?;

@@ -20,9 +20,8 @@ use super::gather::{Piece, Sends, Turn};
 use super::groups::Groups;
 
 /// One send for each datagram and receiver.
-pub(super) fn serve(socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
+pub(super) fn serve(socket: &UdpSocket, mut groups: Groups, counts: &Counts) -> io::Result<()> {
     let mut floor = Floor::new(socket)?;
-    let mut groups = Groups::new();
     loop {
         floor.enter(None)?;
         while let Some(train) = floor.next(counts) {
