@@ -49,10 +49,11 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
                 hold.push(*passing, self.io.bytes(frame), all, self.now);
             }
         }
-        let Some(due) = hold.due() else { return };
-        if due <= self.now {
+        if hold.is_ready() {
             self.serve_room(slot, false);
-        } else if before.is_none_or(|before| due < before) {
+        } else if let Some(due) = hold.due()
+            && before.is_none_or(|before| due < before)
+        {
             v1.holds.skip_to(self.now);
             v1.holds.arm(slot, due);
         }
@@ -81,8 +82,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let hold = self.v1.rooms.get_mut(slot).and_then(|room| room.hold.take());
         let Some(mut hold) = hold else { return };
         let deadline = if all { Instant::from_nanos(u64::MAX) } else { self.now };
-        while let Some((ms, first)) = hold.serve(deadline) {
-            self.serve_cohort(slot, &hold, ms, first);
+        while let Some((ms, frames)) = hold.serve(deadline) {
+            let span = Span { places: 0..usize::MAX, least: ms, below: Some(ms + 1) };
+            self.send_bundles(slot, &span, hold.frames(frames), Some(hold.bytes()));
         }
         hold.clear();
         let due = hold.due();
@@ -106,11 +108,6 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             self.serve_room(place.room, true);
             self.v1.grant(number, ms);
         }
-    }
-
-    fn serve_cohort(&mut self, slot: u32, hold: &Hold, ms: u8, first: usize) {
-        let span = Span { places: 0..usize::MAX, least: ms, below: Some(ms + 1) };
-        self.send_bundles(slot, &span, hold.frames(first), Some(hold.bytes()));
     }
 }
 

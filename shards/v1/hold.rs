@@ -11,6 +11,8 @@
 //! waits no longer at all. Those who grant nothing are a cohort too, which waits a tick where the shard
 //! is loaded and the room lively.
 
+use std::ops::Range;
+
 use elara_core::limits::{
     BUNDLE_HEAD_LEN, CYCLE_SENDS_MAX, HELD_BYTES_MAX, HELD_FRAMES_MAX, HOLD_MS_MAX, HOLD_TICK,
     V1_FRAME_MAX,
@@ -38,14 +40,17 @@ struct Cohort {
     members: usize,
     /// Frames before this one have been sent to it.
     next: usize,
-    /// Bytes that its next datagram has.
+    /// Frames before this one fill datagrams.
+    ready: usize,
+    /// Bytes that the datagram behind those has.
     filled: usize,
+    /// When what is behind those is due.
     due: Option<Instant>,
 }
 
 impl Hold {
     pub(super) const fn new() -> Self {
-        let cohort = Cohort { members: 0, next: 0, filled: 0, due: None };
+        let cohort = Cohort { members: 0, next: 0, ready: 0, filled: 0, due: None };
         Self { frames: Vec::new(), bytes: Vec::new(), cohorts: [cohort; COHORTS] }
     }
 
@@ -54,7 +59,7 @@ impl Hold {
         let end = self.frames.len();
         if let Some(cohort) = self.cohort(ms) {
             if cohort.members == 0 {
-                cohort.next = end;
+                cohort.skip_to(end);
             }
             cohort.members += 1;
         }
@@ -62,10 +67,11 @@ impl Hold {
 
     /// A member leaves that cohort.
     pub(super) fn leave(&mut self, ms: u8) {
+        let end = self.frames.len();
         if let Some(cohort) = self.cohort(ms) {
             cohort.members -= 1;
             if cohort.members == 0 {
-                (cohort.due, cohort.filled) = (None, 0);
+                cohort.skip_to(end);
             }
         }
     }
@@ -97,9 +103,9 @@ impl Hold {
         let end = self.frames.len();
         for (ms, cohort) in self.cohorts.iter_mut().enumerate() {
             if ms == 0 && !all {
-                cohort.next = end;
+                cohort.skip_to(end);
             } else if ms == 0 || cohort.members > 0 {
-                cohort.take(frame.len(), now, wait_of(ms));
+                cohort.take(end, frame.len(), now + wait_of(ms));
             }
         }
     }
@@ -109,20 +115,30 @@ impl Hold {
         self.cohorts.iter().filter_map(|cohort| cohort.due).min()
     }
 
-    /// A cohort that is due at `now`, and where its frames begin; it counts as served.
-    pub(super) fn serve(&mut self, now: Instant) -> Option<(u8, usize)> {
-        let end = self.frames.len();
-        let due = |cohort: &Cohort| cohort.due.is_some_and(|due| due <= now);
-        let ms = self.cohorts.iter().position(due)?;
-        let cohort = &mut self.cohorts[ms];
-        let first = std::mem::replace(&mut cohort.next, end);
-        (cohort.due, cohort.filled) = (None, 0);
-        Some((ms as u8, first))
+    /// Whether frames fill a datagram, and need not wait for their time.
+    pub(super) fn is_ready(&self) -> bool {
+        self.cohorts.iter().any(|cohort| cohort.ready > cohort.next)
     }
 
-    /// The frames from `first` on; they lie in [`Hold::bytes`].
-    pub(super) fn frames(&self, first: usize) -> &[Departure] {
-        &self.frames[first..]
+    /// A cohort with frames that are due at `now` or fill datagrams, and these; they count as served.
+    pub(super) fn serve(&mut self, now: Instant) -> Option<(u8, Range<usize>)> {
+        let end = self.frames.len();
+        let is_due = |cohort: &Cohort| cohort.due.is_some_and(|due| due <= now);
+        let ms =
+            self.cohorts.iter().position(|cohort| is_due(cohort) || cohort.ready > cohort.next)?;
+        let cohort = &mut self.cohorts[ms];
+        let first = cohort.next;
+        if is_due(cohort) {
+            cohort.skip_to(end);
+        } else {
+            cohort.next = cohort.ready;
+        }
+        Some((ms as u8, first..cohort.next))
+    }
+
+    /// Some of the frames; they lie in [`Hold::bytes`].
+    pub(super) fn frames(&self, which: Range<usize>) -> &[Departure] {
+        &self.frames[which]
     }
 
     /// Where the frames lie.
@@ -135,7 +151,7 @@ impl Hold {
         if self.cohorts.iter().all(|cohort| cohort.due.is_none()) {
             self.frames.clear();
             self.bytes.clear();
-            self.cohorts.iter_mut().for_each(|cohort| cohort.next = 0);
+            self.cohorts.iter_mut().for_each(|cohort| cohort.skip_to(0));
         }
     }
 
@@ -145,12 +161,23 @@ impl Hold {
 }
 
 impl Cohort {
-    /// One more frame waits; not for long when a datagram would be too small for another such.
-    fn take(&mut self, len: usize, now: Instant, wait: Span) {
+    /// One more frame waits, the last before `end`; not for long when the next such would not fit its
+    /// datagram.
+    fn take(&mut self, end: usize, len: usize, due: Instant) {
         let share = len + size_of::<u16>();
+        if BUNDLE_HEAD_LEN + self.filled + share > V1_FRAME_MAX {
+            (self.ready, self.filled, self.due) = (end - 1, 0, None);
+        }
         self.filled += share;
-        let full = BUNDLE_HEAD_LEN + self.filled + share > V1_FRAME_MAX;
-        self.due = if full { Some(now) } else { self.due.or(Some(now + wait)) };
+        self.due = self.due.or(Some(due));
+        if BUNDLE_HEAD_LEN + self.filled + share > V1_FRAME_MAX {
+            (self.ready, self.filled, self.due) = (end, 0, None);
+        }
+    }
+
+    /// Nothing before `end` waits any more.
+    fn skip_to(&mut self, end: usize) {
+        (self.next, self.ready, self.filled, self.due) = (end, end, 0, None);
     }
 }
 
@@ -187,15 +214,15 @@ mod tests {
         push(&mut hold, 0);
         push(&mut hold, 1);
         assert_eq!((hold.due(), hold.serve(at(1))), (Some(at(2)), None));
-        assert_eq!(hold.serve(at(2)), Some((2, 0)));
+        assert_eq!(hold.serve(at(2)), Some((2, 0..2)));
         hold.clear();
-        assert_eq!(hold.frames(0).len(), 2, "the others have not been served");
+        assert_eq!(hold.frames.len(), 2, "the others have not been served");
         push(&mut hold, 3);
         assert_eq!(hold.due(), Some(at(5)));
         let served = [hold.serve(at(5)), hold.serve(at(5)), hold.serve(at(5))];
-        assert_eq!(served, [Some((2, 2)), Some((5, 0)), None]);
+        assert_eq!(served, [Some((2, 2..3)), Some((5, 0..3)), None]);
         hold.clear();
-        assert!(hold.frames(0).is_empty() && hold.due().is_none());
+        assert!(hold.frames.is_empty() && hold.due().is_none());
     }
 
     #[test]
@@ -205,12 +232,12 @@ mod tests {
         push(&mut hold, 0);
         hold.join(1);
         push(&mut hold, 2);
-        assert_eq!(hold.serve(at(3)), Some((1, 1)));
+        assert_eq!(hold.serve(at(3)), Some((1, 1..2)));
         hold.leave(5);
         hold.leave(1);
         assert!(hold.due().is_none() && !hold.has_members());
         hold.clear();
-        assert!(hold.frames(0).is_empty());
+        assert!(hold.frames.is_empty());
     }
 
     #[test]
@@ -218,11 +245,12 @@ mod tests {
         let mut hold = Hold::new();
         hold.join(5);
         (0..9).for_each(|_| push(&mut hold, 0));
-        assert_eq!(hold.due(), Some(at(5)));
-        push(&mut hold, 1);
-        assert_eq!((hold.due(), hold.serve(at(1))), (Some(at(1)), Some((5, 0))));
-        push(&mut hold, 2);
-        assert_eq!((hold.due(), hold.frames(10).len()), (Some(at(7)), 1));
+        assert_eq!((hold.due(), hold.is_ready()), (Some(at(5)), false));
+        (0..3).for_each(|_| push(&mut hold, 1));
+        assert!(hold.is_ready());
+        assert_eq!((hold.serve(at(1)), hold.serve(at(1))), (Some((5, 0..10)), None));
+        assert_eq!((hold.due(), hold.is_ready()), (Some(at(6)), false), "the rest waits on");
+        assert_eq!(hold.serve(at(6)), Some((5, 10..12)));
     }
 
     #[test]
@@ -245,9 +273,9 @@ mod tests {
         assert!(!hold.holds_all());
         push_for(&mut hold, true, 1);
         assert!(hold.holds_all() && hold.due() == Some(at(2)));
-        assert_eq!(hold.serve(at(2)), Some((0, 1)), "the first was sent when it came");
+        assert_eq!(hold.serve(at(2)), Some((0, 1..2)), "the first was sent when it came");
         push(&mut hold, 3);
-        assert_eq!((hold.serve(at(4)), hold.serve(at(5))), (None, Some((5, 0))));
+        assert_eq!((hold.serve(at(4)), hold.serve(at(5))), (None, Some((5, 0..3))));
     }
 
     #[test]
