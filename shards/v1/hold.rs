@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn review_whoever_grants_after_the_last_has_left_waits_as_granted() {
+    fn whoever_grants_after_the_last_has_left_waits_as_granted() {
         let mut hold = Hold::new();
         hold.join(5);
         (0..9).for_each(|_| push(&mut hold, 0));
