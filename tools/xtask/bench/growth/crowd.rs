@@ -190,8 +190,8 @@ impl Crowd {
         Ok(stretch)
     }
 
-    /// The frames that were drawn, at most [`BATCH`], the shortest of `size` bytes. What the kernel does not take
-    /// is lost, and missed by whoever counts the copies.
+    /// The frames that were drawn, at most [`BATCH`], the shortest of `size` bytes. What the
+    /// kernel does not take is lost, and missed by whoever counts the copies.
     fn say(&mut self, draws: impl Iterator<Item = Draw>, size: usize) {
         let mut sending = self.outbox.begin();
         for (Draw { member, longer }, frame) in draws.zip(&mut self.frames) {
