@@ -64,11 +64,11 @@ pub(crate) struct Options {
     /// Frames a second into the relay, from all sessions together.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=200_000))]
     rate: u32,
-    /// Bytes of a frame.
+    /// Bytes of a frame, or up to 15 more: frames of one session that meet must not share a send.
     #[arg(
         long,
         default_value_t = 120,
-        value_parser = clap::value_parser!(u16).range(V0_FRAME_MIN as i64 + 1..=V0_FRAME_MAX as i64)
+        value_parser = clap::value_parser!(u16).range(V0_FRAME_MIN as i64 + 1..=(V0_FRAME_MAX - 15) as i64)
     )]
     size: u16,
     /// Only these back ends of the relay.

@@ -20,7 +20,7 @@ use elara_shards::sys::options;
 use zerocopy::IntoBytes;
 
 use super::super::contest::Sample;
-use super::draws::Draws;
+use super::draws::{Draw, Draws, LENGTHS};
 
 /// Datagrams of one system call.
 const BATCH: usize = 64;
@@ -75,7 +75,7 @@ impl Heard {
     #[inline]
     fn hear(&mut self, len: usize, size: usize) {
         match len {
-            len if len == size => self.frames += 1,
+            len if (size..size + usize::from(LENGTHS)).contains(&len) => self.frames += 1,
             V0_FRAME_MIN => self.introductions += 1,
             _ => self.wrong += 1,
         }
@@ -89,7 +89,7 @@ struct Stretch {
 }
 
 impl Crowd {
-    /// A crowd that speaks to `relay` in frames of `size` bytes, longer than the shortest.
+    /// A crowd that speaks to `relay` in frames of `size` bytes or a few more, longer than the shortest.
     ///
     /// # Errors
     /// When the kernel refuses the socket.
@@ -133,7 +133,7 @@ impl Crowd {
                 next = everyone.min(next + BATCH as u32);
                 // Each is heard by those of its session who came before.
                 due += (first..next).map(|who| u64::from(who % self.participants)).sum::<u64>();
-                self.say(first..next, V0_FRAME_MIN);
+                self.say((first..next).map(|member| Draw { member, longer: 0 }), V0_FRAME_MIN);
             }
             if came > 0 || next > first {
                 news = Instant::now();
@@ -179,7 +179,7 @@ impl Crowd {
             let burst = if at < free { 0 } else { behind.min(due(BEHIND_MAX)).min(BURST) };
             stretch.offered += burst;
             free = free.max(at + gap * burst as u32);
-            let mut who = [0; BURST as usize];
+            let mut who = [Draw::default(); BURST as usize];
             who[..burst as usize].fill_with(|| self.draws.next());
             self.say(who[..burst as usize].iter().copied(), self.size);
             if self.receive()? == 0 && burst == 0 {
@@ -190,11 +190,12 @@ impl Crowd {
         Ok(stretch)
     }
 
-    /// One frame of `len` bytes from each of `members`, at most [`BATCH`]. What the kernel does not take
-    /// is lost, and missed by whoever counts the copies.
-    fn say(&mut self, members: impl Iterator<Item = u32>, len: usize) {
+    /// The frames that were drawn, at most [`BATCH`], the shortest of `size` bytes. What the
+    /// kernel does not take is lost, and missed by whoever counts the copies.
+    fn say(&mut self, draws: impl Iterator<Item = Draw>, size: usize) {
         let mut sending = self.outbox.begin();
-        for (member, frame) in members.zip(&mut self.frames) {
+        for (Draw { member, longer }, frame) in draws.zip(&mut self.frames) {
+            let len = size + usize::from(longer);
             self.said = self.said.wrapping_add(1);
             let header = header(member / self.participants, member, self.said);
             frame[..HEADER_LEN].copy_from_slice(header.as_bytes());
@@ -304,8 +305,8 @@ mod tests {
     fn a_crowd_speaks_and_hears_itself() {
         let echo = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut crowd = Crowd::new(echo.local_addr().unwrap(), 10, 2, 120).unwrap();
-        crowd.say(0..20, V0_FRAME_MIN);
-        crowd.say([0, 19].into_iter(), 120);
+        crowd.say((0..20).map(|member| Draw { member, longer: 0 }), V0_FRAME_MIN);
+        crowd.say([0, 19].into_iter().map(|member| Draw { member, longer: 15 }), 120);
         let mut froms = Vec::new();
         let mut bytes = [0; 2_048];
         for _ in 0..22 {
