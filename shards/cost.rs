@@ -1,14 +1,14 @@
 //! How what waits for one receiver leaves, by what that costs. The one place that decides.
 //!
-//! A send costs the same whatever it carries; what it carries on top costs little. Measured on the
-//! machine of docs/PERFORMANCE.md, in nanoseconds of cpu time for each frame that leaves:
+//! A send costs the same whatever it carries; what it carries on top costs little. From the project's first
+//! measurements, of bare senders on another machine, in nanoseconds of cpu time for each frame that leaves
+//! (docs/PERFORMANCE.md has the relay's own, on this one):
 //!
-//! | | a card that segments | loopback | veth |
+//! | | card that segments | segmented in software | loopback |
 //! |---|---|---|---|
-//! | one frame a send | 2,222 | 3,023 | 3,847 |
-//! | 3 x 120 B in one send, segmented | 619 | 969 | |
-//! | 10 x 120 B in one bundle | 250 | 330 | 400 |
-//! | 10 x 1,200 B in one send, segmented | 193 | 659 | 909 |
+//! | one frame a send | 2,222 | 2,222 | 3,023 |
+//! | 3 x 120 B in one send | 619 | 969 | |
+//! | 10 x 1,200 B in one send | 193 | 499 | 659 |
 //!
 //! So two that can share a send always do. Segments stay datagrams of their own, for the network and
 //! for who receives them; a bundle is one datagram, so small frames of wire v1 leave in bundles.
