@@ -10,9 +10,9 @@
 //! wire v1 those of one stream: what is small and comes behind something large goes behind it. A session
 //! of very many members does not wait here; it [marches](crate::march).
 
+use elara_core::NodeId;
 use elara_core::limits::{CYCLE_SENDS_MAX, SEGMENTS_MAX, SLICE_MEMBERS_MAX};
 use elara_core::wire::Class;
-use elara_core::{NodeId, SessionId};
 
 use crate::cost::{self, LANES, SEGMENT, SEND};
 use crate::io::{Io, Slice};
@@ -71,12 +71,11 @@ pub(crate) struct Departure {
     pub(crate) passing: Passing,
 }
 
-/// A session, and where it is: its wire, and its slot there.
+/// Where a session is: its wire, and its slot there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Site {
     pub(crate) wire: Wire,
     pub(crate) slot: u32,
-    pub(crate) session: SessionId,
 }
 
 /// What a session speaks.

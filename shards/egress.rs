@@ -40,10 +40,10 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
 
     /// The same for one session.
     #[inline]
-    pub(crate) fn flush_session(&mut self, wire: Wire, slot: u32) {
+    pub(crate) fn flush_session(&mut self, site: Site) {
         for lane in 0..LANES {
-            let outlet = outlet_of(self.sessions, self.v1, wire, slot);
-            if let Some(index) = outlet.and_then(|outlet| Departures::burst_of(outlet, lane)) {
+            let outlet = outlet_of(self.sessions, self.v1, site);
+            if let Some(index) = outlet.and_then(|(outlet, _)| Departures::burst_of(outlet, lane)) {
                 self.send_burst(lane, index);
             }
         }
@@ -58,7 +58,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     fn send_burst(&mut self, lane: usize, index: usize) {
         let mut departures = std::mem::take(&mut self.departures.scratch.departures);
         if let Some(site) = self.departures.take_burst(lane, index, &mut departures) {
-            if let Some(outlet) = outlet_of(self.sessions, self.v1, site.wire, site.slot) {
+            if let Some((outlet, _)) = outlet_of(self.sessions, self.v1, site) {
                 outlet.forget(lane);
             }
             match site.wire {
@@ -103,11 +103,10 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         departures: &mut Vec<Departure>,
     ) -> bool {
         let Some(turn) = self.departures.marches.turn(lane) else { return false };
-        let Site { wire, slot, .. } = turn.site;
-        let members = self.members_of(&turn.site);
-        let outlet = outlet_of(self.sessions, self.v1, wire, slot);
-        let outlet = outlet.filter(|outlet| members > 0 && turn.is_of(outlet));
-        let Some(outlet) = outlet else {
+        let Site { wire, slot } = turn.site;
+        let outlet = outlet_of(self.sessions, self.v1, turn.site);
+        let outlet = outlet.filter(|(outlet, members)| *members > 0 && turn.is_of(outlet));
+        let Some((outlet, members)) = outlet else {
             self.departures.marches.abandon(self.io, &turn);
             return true;
         };
@@ -124,23 +123,11 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
         *budget = budget.saturating_sub(each * (end - first).max(1) as u64);
         if self.departures.marches.end_turn(self.io, &turn, end == last)
-            && let Some(outlet) = outlet_of(self.sessions, self.v1, wire, slot)
+            && let Some((outlet, _)) = outlet_of(self.sessions, self.v1, turn.site)
         {
             (outlet.march, outlet.progress) = (0, Progress::default());
         }
         true
-    }
-
-    /// How many members a session has; 0 when it is not there any more.
-    fn members_of(&mut self, site: &Site) -> usize {
-        match site.wire {
-            Wire::V0 => self
-                .sessions
-                .slot_mut(site.slot)
-                .filter(|session| session.id == site.session)
-                .map_or(0, |session| session.members.len()),
-            Wire::V1 => self.v1.members_of(site),
-        }
     }
 
     /// Sends to those members of a v0 session: to each all but its own.
@@ -177,17 +164,20 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     }
 }
 
-/// What a session knows of its departures.
+/// What a session knows of its departures, and how many members it has; of wire v0 there are slots without
+/// any, whose session has ended.
 #[inline]
-pub(crate) fn outlet_of<'a>(
+fn outlet_of<'a>(
     sessions: &'a mut Sessions,
     v1: &'a mut V1,
-    wire: Wire,
-    slot: u32,
-) -> Option<&'a mut Outlet> {
-    match wire {
-        Wire::V0 => sessions.slot_mut(slot).map(|session| &mut session.outlet),
-        Wire::V1 => v1.outlet_mut(slot),
+    site: Site,
+) -> Option<(&'a mut Outlet, usize)> {
+    match site.wire {
+        Wire::V0 => {
+            let session = sessions.slot_mut(site.slot)?;
+            Some((&mut session.outlet, session.members.len()))
+        }
+        Wire::V1 => v1.outlet_mut(site.slot),
     }
 }
 

@@ -246,7 +246,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         session.frames += 1;
         session.members[seat.member as usize].seen = self.now;
         let audience = session.members.len() as u64 - 1;
-        let site = Site { wire: Wire::V0, slot: seat.session, session: session.id };
+        let site = Site { wire: Wire::V0, slot: seat.session };
         let outlet = &mut session.outlet;
         if audience == 0 {
             return Verdict::Alone;

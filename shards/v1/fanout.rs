@@ -11,7 +11,7 @@ use super::participant::Participant;
 use super::room::{Member, PICKY};
 use crate::command::Notice;
 use crate::cost::Way;
-use crate::departures::{Departure, Glance, Outlet, Passing, Site, Wire};
+use crate::departures::{Departure, Glance, Outlet, Passing, Wire};
 use crate::egress::way_of;
 use crate::forward::Forward;
 use crate::io::{Io, Slice};
@@ -40,8 +40,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         match (way_of(departures, Wire::V1).0, departures) {
             (Way::Run, [one]) => self.send_run(slot, places, waits, one),
             (Way::Bundle, _) => {
-                let span = Span { places, least: 0, below: waits };
-                self.send_bundles(slot, &span, departures, None);
+                let audience = Audience { places, least: 0, below: waits };
+                self.send_bundles(slot, &audience, departures, None);
             }
             _ => self.send_segments(slot, places, waits, departures),
         }
@@ -115,23 +115,23 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         self.sent_to(slot, copies);
     }
 
-    /// Sends small frames in bundles to the members in `span`. They lie in `row`, or in the back end.
+    /// Sends small frames in bundles to the members in `audience`. They lie in `row`, or in the back end.
     pub(super) fn send_bundles(
         &mut self,
         slot: u32,
-        span: &Span,
+        audience: &Audience,
         departures: &[Departure],
         row: Option<&[u8]>,
     ) {
         let v1 = &mut *self.v1;
         let Some(room) = v1.rooms.get_mut(slot) else { return };
         let session = room.id;
-        let places = span.places.start..span.places.end.min(room.members.len());
+        let places = audience.places.start..audience.places.end.min(room.members.len());
         let content = Content::of(departures);
         let mut shared = None;
         let mut copies = 0;
         for member in &mut room.members[places] {
-            if !span.has(member.hold) {
+            if !audience.has(member.hold) {
                 continue;
             }
             let io = &*self.io;
@@ -175,21 +175,15 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
 }
 
 impl V1 {
-    /// How many members a session has; 0 when it is not there any more.
-    pub(crate) fn members_of(&self, site: &Site) -> usize {
-        let room = self.rooms.get(site.slot).filter(|room| room.id == site.session);
-        room.map_or(0, |room| room.members.len())
-    }
-
-    /// What a room knows of its departures.
+    /// What a room knows of its departures, and how many members it has.
     #[inline]
-    pub(crate) fn outlet_mut(&mut self, slot: u32) -> Option<&mut Outlet> {
-        self.rooms.get_mut(slot).map(|room| &mut room.outlet)
+    pub(crate) fn outlet_mut(&mut self, slot: u32) -> Option<(&mut Outlet, usize)> {
+        self.rooms.get_mut(slot).map(|room| (&mut room.outlet, room.members.len()))
     }
 }
 
 /// Some of the members: by place, and by how long their small frames may wait.
-pub(super) struct Span {
+pub(super) struct Audience {
     pub(super) places: Range<usize>,
     /// Those who grant at least so many milliseconds,
     pub(super) least: u8,
@@ -197,7 +191,7 @@ pub(super) struct Span {
     pub(super) below: Option<u8>,
 }
 
-impl Span {
+impl Audience {
     const fn has(&self, hold: u8) -> bool {
         let below = match self.below {
             Some(below) => hold < below,

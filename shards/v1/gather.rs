@@ -3,10 +3,8 @@
 use elara_core::limits::CYCLE_SENDS_MAX;
 use elara_core::time::Instant;
 
-use super::V1;
-use super::fanout::Span;
+use super::fanout::Audience;
 use super::hold::Hold;
-use super::room::Member;
 use crate::command::Notice;
 use crate::departures::Departure;
 use crate::forward::Forward;
@@ -83,8 +81,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let Some(mut hold) = hold else { return };
         let deadline = if all { Instant::from_nanos(u64::MAX) } else { self.now };
         while let Some((ms, frames)) = hold.serve(deadline) {
-            let span = Span { places: 0..usize::MAX, least: ms, below: Some(ms + 1) };
-            self.send_bundles(slot, &span, hold.frames(frames), Some(hold.bytes()));
+            let audience = Audience { places: 0..usize::MAX, least: ms, below: Some(ms + 1) };
+            self.send_bundles(slot, &audience, hold.frames(frames), Some(hold.bytes()));
         }
         hold.clear();
         let due = hold.due();
@@ -104,23 +102,12 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let place = self.v1.participants.get(number).and_then(|them| them.place);
         let Some(place) = place else { return };
         let Some(room) = self.v1.rooms.get(place.room) else { return };
-        if room.members[place.member as usize].hold != ms {
-            self.serve_room(place.room, true);
-            self.v1.grant(number, ms);
-        }
-    }
-}
-
-impl V1 {
-    /// A member grants that its small frames wait for `ms` milliseconds.
-    pub(super) fn grant(&mut self, number: u32, ms: u8) {
-        let Some(place) = self.participants.get(number).and_then(|them| them.place) else { return };
-        let Some(room) = self.rooms.get_mut(place.room) else { return };
-        let member: &mut Member = &mut room.members[place.member as usize];
-        if member.hold == ms {
+        if room.members[place.member as usize].hold == ms {
             return;
         }
-        let before = std::mem::replace(&mut member.hold, ms);
+        self.serve_room(place.room, true);
+        let Some(room) = self.v1.rooms.get_mut(place.room) else { return };
+        let before = std::mem::replace(&mut room.members[place.member as usize].hold, ms);
         let hold = room.hold.get_or_insert_with(|| Box::new(Hold::new()));
         hold.leave(before);
         hold.join(ms);

@@ -204,7 +204,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             return if room.members.len() == 1 { Verdict::Alone } else { Verdict::Unwanted };
         }
         let audience = room.members.len() as u64 - 1;
-        let site = Site { wire: Wire::V1, slot: place.room, session: room.id };
+        let site = Site { wire: Wire::V1, slot: place.room };
         let outlet = &mut room.outlet;
         if self.departures.push(self.io, site, outlet, passing, slice, audience) {
             Verdict::Forwarded
@@ -219,7 +219,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     pub(super) fn flush_room_of(&mut self, number: u32) {
         let place = self.v1.participants.get(number).and_then(|them| them.place);
         if let Some(place) = place {
-            self.flush_session(Wire::V1, place.room);
+            self.flush_session(Site { wire: Wire::V1, slot: place.room });
         }
     }
 

@@ -9,7 +9,7 @@ use super::V1;
 use super::participant::{Participant, Place, pages};
 use super::room::{Member, Room};
 use crate::command::{Notice, Why};
-use crate::departures::Wire;
+use crate::departures::{Site, Wire};
 use crate::forward::Forward;
 use crate::io::Io;
 use crate::verdict::Verdict;
@@ -80,7 +80,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let session = self.v1.participants.get(number).map(|them| them.session);
         let slot = session.and_then(|session| self.v1.by_id.get(&session).copied());
         let Some(slot) = slot else { return };
-        self.flush_session(Wire::V1, slot);
+        self.flush_session(Site { wire: Wire::V1, slot });
         let hold = self.v1.rooms.get(slot).and_then(|room| room.hold.as_ref());
         // Who comes now would be one of those for whom it waits.
         if hold.is_some_and(|hold| hold.holds_all()) {
