@@ -12,6 +12,7 @@ pub mod lossy;
 pub mod people;
 pub mod process;
 pub mod room;
+pub mod turn;
 
 /// An address that none of the places can send to.
 pub fn nowhere() -> elara_core::ClientAddr {
