@@ -30,7 +30,9 @@ pub struct Counters {
     pub control_faults: u64,
     /// Datagrams the shard asked the back end to send.
     pub copies: u64,
-    /// Those of them that are control frames to participants.
+    /// Data frames in them: a bundle carries several.
+    pub copied_frames: u64,
+    /// Copies that are control frames to participants.
     pub control_sent: u64,
     /// Those of them that answer strangers: WELCOME, RETRY, BUSY, RESET.
     pub answers_sent: u64,
@@ -121,6 +123,7 @@ impl Counters {
         handshakes: 0,
         control_faults: 0,
         copies: 0,
+        copied_frames: 0,
         control_sent: 0,
         answers_sent: 0,
         answer_bytes: 0,
@@ -192,7 +195,7 @@ impl Counters {
         }
     }
 
-    fn fields_mut(&mut self) -> [&mut u64; 28] {
+    fn fields_mut(&mut self) -> [&mut u64; 29] {
         [
             &mut self.datagrams,
             &mut self.bytes,
@@ -201,6 +204,7 @@ impl Counters {
             &mut self.handshakes,
             &mut self.control_faults,
             &mut self.copies,
+            &mut self.copied_frames,
             &mut self.control_sent,
             &mut self.answers_sent,
             &mut self.answer_bytes,

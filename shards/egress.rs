@@ -161,6 +161,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             }
         }
         self.counters.copies += copies;
+        self.counters.copied_frames += copies;
     }
 }
 

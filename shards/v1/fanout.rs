@@ -76,7 +76,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             member.core_digest = member.core_digest.wrapping_add(digest);
             copies += run.frames();
         }
-        self.sent_to(slot, copies);
+        self.sent_to(slot, copies, copies);
     }
 
     fn send_segments(
@@ -112,7 +112,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             member.core_digest = member.core_digest.wrapping_add(plan.core_digest);
             copies += plan.frames;
         }
-        self.sent_to(slot, copies);
+        self.sent_to(slot, copies, copies);
     }
 
     /// Sends small frames in bundles to the members in `audience`. They lie in `row`, or in the back end.
@@ -129,7 +129,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let places = audience.places.start..audience.places.end.min(room.members.len());
         let content = Content::of(departures);
         let mut shared = None;
-        let mut copies = 0;
+        let all_frames = departures.iter().map(|it| it.run.frames()).sum::<u64>();
+        let (mut copies, mut copied_frames) = (0, 0);
         for member in &mut room.members[places] {
             if !audience.has(member.hold) {
                 continue;
@@ -143,9 +144,11 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             let (packets, count) = if content.wants_all(member, departures) {
                 let all = departures.iter().flat_map(frames);
                 let count = *shared.get_or_insert_with(|| pack(session, all, &mut v1.shared));
+                copied_frames += all_frames;
                 (&v1.shared, count)
             } else {
                 let wanted = departures.iter().filter(|it| gets(&v1.participants, member, it));
+                copied_frames += wanted.clone().map(|it| it.run.frames()).sum::<u64>();
                 let count = pack(session, wanted.flat_map(frames), &mut v1.single);
                 (&v1.single, count)
             };
@@ -157,13 +160,14 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             }
             copies += count as u64;
         }
-        self.sent_to(slot, copies);
+        self.sent_to(slot, copies, copied_frames);
     }
 
-    /// So many datagrams have left for a room.
+    /// So many datagrams have left for a room, with so many frames in them.
     #[inline]
-    fn sent_to(&mut self, slot: u32, copies: u64) {
+    fn sent_to(&mut self, slot: u32, copies: u64, frames: u64) {
         self.counters.copies += copies;
+        self.counters.copied_frames += frames;
         if copies > 0
             && let Some(room) = self.v1.rooms.get_mut(slot)
             && room.marks_due.is_none()

@@ -81,6 +81,11 @@ const METRICS: &[Metric] = &[
         "Datagrams to be sent: the sum of those sent, busy and failed, once the shard has settled.",
         |shard| shard.copies,
     ),
+    counter(
+        "elara_copied_frames_total",
+        "Data frames in the datagrams to be sent: a bundle carries several.",
+        |shard| shard.copied_frames,
+    ),
     counter("elara_copies_sent_total", "Datagrams the kernel took for sending.", |shard| {
         shard.egress.sent
     }),
@@ -233,6 +238,7 @@ mod tests {
             trains,
             verdicts: _,
             copies,
+            copied_frames,
             egress: Egress { sent, bytes, busy, failed },
             cycles,
             overruns,
@@ -258,6 +264,7 @@ mod tests {
         for number in [
             trains,
             copies,
+            copied_frames,
             sent,
             bytes,
             busy,
@@ -286,7 +293,7 @@ mod tests {
             *number = fresh();
         }
         let page = page_of(&[shard]);
-        for number in 1_001..=1_028 {
+        for number in 1_001..=1_029 {
             assert_eq!(page.matches(&format!(" {number}\n")).count(), 1, "{number} in {page}");
         }
     }

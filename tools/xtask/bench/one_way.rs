@@ -93,20 +93,14 @@ fn sample(report: &Value, case: Case, before: &Reading, after: &Reading) -> Opti
     })
 }
 
-/// What the relay's metrics say it has taken in and sent, in frames. A bundle does not say how many frames it
-/// carries; where there are bundles, everything taken in counts as sent to everyone else, but for ten
-/// frames for each datagram that was refused.
+/// What the relay's metrics say it has taken in and sent, in frames. A refused datagram does not say how many
+/// it carried: in wire v1, where it may have been a bundle, it counts as ten.
 pub(super) fn counted(metrics: &str, case: Case) -> Option<Counted> {
     let of = |name: &str| number(metrics, name);
     let taken = sum(metrics, "forwarded")?;
     let refused = of("elara_copies_busy_total")? + of("elara_copies_failed_total")?;
-    if case.hold_ms > 0 {
-        let copies = taken * (u64::from(case.workload.shape().participants) - 1);
-        let refused = refused * BUNDLED;
-        return Some(Counted { taken, sent: copies.saturating_sub(refused), refused });
-    }
-    let for_the_relay = of("elara_control_sent_total")? + of("elara_answers_sent_total")?;
-    let sent = of("elara_copies_sent_total")?.saturating_sub(for_the_relay);
+    let refused = if case.wire == Wire::V1 { refused * BUNDLED } else { refused };
+    let sent = of("elara_copied_frames_total")?.saturating_sub(refused);
     Some(Counted { taken, sent, refused })
 }
 
@@ -138,18 +132,15 @@ mod tests {
         elara_datagrams_total{shard=\"0\",verdict=\"forwarded\"} 100\n\
         elara_copies_busy_total{shard=\"0\"} 1\n\
         elara_copies_failed_total{shard=\"0\"} 2\n\
-        elara_control_sent_total{shard=\"0\"} 30\n\
-        elara_answers_sent_total{shard=\"0\"} 5\n\
-        elara_copies_sent_total{shard=\"0\"} 935\n";
+        elara_copied_frames_total{shard=\"0\"} 900\n";
 
     #[test]
     fn a_relay_is_counted_in_frames() {
-        let case = Case { wire: Wire::V1, ..Case::v0(Workload::Voice) };
-        let plain = counted(METRICS, case).unwrap();
-        assert_eq!(plain, Counted { taken: 100, sent: 900, refused: 3 });
-        let held = Case { workload: Workload::Bigroom, hold_ms: 5, ..case };
-        let held = counted(METRICS, held).unwrap();
-        assert_eq!(held, Counted { taken: 100, sent: 100 * 49 - 30, refused: 30 });
-        assert_eq!(counted("", case), None);
+        let v0 = Case::v0(Workload::Bigroom);
+        let plain = counted(METRICS, v0).unwrap();
+        assert_eq!(plain, Counted { taken: 100, sent: 897, refused: 3 });
+        let bundles = counted(METRICS, Case { wire: Wire::V1, ..v0 }).unwrap();
+        assert_eq!(bundles, Counted { taken: 100, sent: 870, refused: 30 });
+        assert_eq!(counted("", v0), None);
     }
 }
