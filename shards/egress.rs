@@ -24,6 +24,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         for lane in 0..LANES {
             self.send_lane(lane);
             if lane == 0 {
+                self.turn.flush(self.io);
                 self.serve_holds();
             }
         }

@@ -23,9 +23,10 @@ use crate::command::Notice;
 use crate::cost;
 use crate::counters::Counters;
 use crate::departures::{Departures, Passing, Site, Wire};
-use crate::io::{Io, Slice, Train};
+use crate::io::{Io, Port, Slice, Train};
 use crate::sessions::{Seat, Sessions};
 use crate::steer;
+use crate::turn::Turn;
 use crate::v1::{Known, V1};
 use crate::verdict::Verdict;
 
@@ -76,7 +77,7 @@ pub fn classify(datagram: &[u8]) -> Kind {
         0x00..=0x02 if datagram.len() >= V0_FRAME_MIN => Kind::V0,
         0x00..=0x02 => Kind::Runt,
         0x10..=0x13 => Kind::V1,
-        0x40..=0x4F => Kind::ChannelData,
+        0x40..=0x7F => Kind::ChannelData,
         _ => Kind::Unrecognised,
     }
 }
@@ -109,6 +110,8 @@ pub struct Forward<'a, I, T> {
     pub calendar: UnixMillis,
     /// Who is told when a table changes.
     pub tell: T,
+    /// Everything of STUN and TURN.
+    pub(crate) turn: &'a mut Turn,
     /// What has its verdict and is about to leave.
     pub(crate) departures: &'a mut Departures,
     /// The shard has more to do than it likes.
@@ -129,6 +132,14 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     #[inline]
     pub fn handle_train(&mut self, train: &Train) -> Option<Train> {
         self.counters.trains += 1;
+        if train.port != Port::DATA {
+            self.handle_peer_train(train);
+            return None;
+        }
+        if self.io.bytes(train.slice).first().is_some_and(|first| matches!(first, 0x40..=0x7F)) {
+            self.handle_channel_train(train);
+            return None;
+        }
         let (mut familiar, mut known) = (None, None);
         for (done, slice) in train.datagrams().enumerate() {
             if done > 0 && self.is_spent() {
@@ -166,8 +177,9 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         Some(match classify(self.io.bytes(slice)) {
             Kind::V0 => self.handle_v0(from, slice, familiar),
             Kind::V1 => return self.handle_v1(from, slice, known),
-            Kind::Stun => Verdict::StunClosed,
-            Kind::ChannelData => Verdict::TurnClosed,
+            Kind::Stun => self.handle_stun(from, slice),
+            // In the train of something else.
+            Kind::ChannelData => Verdict::Unrecognised,
             Kind::Runt => Verdict::Runt,
             Kind::Unrecognised => Verdict::Unrecognised,
         })
@@ -295,8 +307,8 @@ mod tests {
             (0x14, Kind::Unrecognised),
             (0x3F, Kind::Unrecognised),
             (0x40, Kind::ChannelData),
-            (0x4F, Kind::ChannelData),
-            (0x50, Kind::Unrecognised),
+            (0x7F, Kind::ChannelData),
+            (0x80, Kind::Unrecognised),
             (0xFF, Kind::Unrecognised),
         ] {
             assert_eq!(long(first), kind, "{first:#x}");

@@ -42,6 +42,7 @@ pub mod socket;
 pub mod start;
 pub mod steer;
 pub mod sys;
+pub mod turn;
 mod v1;
 pub mod verdict;
 

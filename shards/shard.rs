@@ -28,6 +28,7 @@ use crate::io::{Io, Wait};
 use crate::load::Load;
 use crate::mailbox::{Receiver, Sender};
 use crate::sessions::{Bounds, Sessions};
+use crate::turn::{Turn, TurnConfig};
 use crate::v1::V1;
 
 pub use crate::forward::V0Policy;
@@ -48,6 +49,8 @@ pub struct ShardConfig {
     pub v0: Option<V0Policy>,
     /// Who may enter by wire v1; `None`: nobody.
     pub v1: Option<Arc<Access>>,
+    /// STUN and TURN; `None`: closed.
+    pub turn: Option<TurnConfig>,
     /// Keys of the hash tables: secret and random in production.
     pub hash_keys: (u64, u64),
     /// What the shard's own keys are made from: secret and random in production, another for each shard.
@@ -75,6 +78,7 @@ pub struct Shard<I> {
     rules: Rules,
     sessions: Sessions,
     v1: V1,
+    turn: Turn,
     departures: Departures,
     counters: Counters,
     commands: Receiver<Command>,
@@ -105,12 +109,14 @@ impl<I: Io> Shard<I> {
         };
         let calendar = (io.calendar(), now);
         let load = Load::new(now, io.strain(), 0);
-        let ShardConfig { max_peers, hash_keys, v1: access, seed, .. } = &config;
+        let ShardConfig { max_peers, hash_keys, v1: access, turn, seed, .. } = &config;
+        let turn = Turn::new(turn.as_ref(), seed, now);
         let v1 = V1::new(access.clone(), *max_peers, *hash_keys, seed, now);
         Self {
             io,
             sessions: Sessions::new(bounds, config.hash_keys, now),
             v1,
+            turn,
             rules: Rules { index: config.index, shards: config.shards, v0: config.v0 },
             departures: Departures::new(),
             counters: Counters::default(),
@@ -169,6 +175,7 @@ impl<I: Io> Shard<I> {
     /// The counters as they are.
     #[must_use]
     pub fn counters(&self) -> Counters {
+        let turn = self.turn.counts();
         Counters {
             egress: self.io.egress(),
             starved: self.io.starved(),
@@ -179,6 +186,9 @@ impl<I: Io> Shard<I> {
             half_open: self.v1.half_open() as u64,
             sessions: (self.sessions.len() + self.v1.sessions()) as u64,
             participants: (self.sessions.participants() + self.v1.members()) as u64,
+            allocations: turn.allocations as u64,
+            permissions: turn.permissions as u64,
+            channels: turn.channels as u64,
             ..self.counters
         }
     }
@@ -194,7 +204,11 @@ impl<I: Io> Shard<I> {
                 Wait::No
             };
         }
-        let due = [self.sessions.next_expiry(), self.v1.next_due(self.now)];
+        let due = [
+            self.sessions.next_expiry(),
+            self.v1.next_due(self.now),
+            self.turn.next_due(self.now),
+        ];
         match due.into_iter().flatten().min() {
             Some(due) if due <= self.now => Wait::No,
             Some(due) => Wait::Until(due),
@@ -210,6 +224,7 @@ impl<I: Io> Shard<I> {
             io: &mut self.io,
             sessions: &mut self.sessions,
             v1: &mut self.v1,
+            turn: &mut self.turn,
             counters: &mut self.counters,
             rules: &self.rules,
             now: self.now,
@@ -222,7 +237,8 @@ impl<I: Io> Shard<I> {
 
     /// Reads the wall clock when the last reading has grown old. Only tokens and cookies need it.
     fn read_calendar(&mut self) {
-        if self.v1.is_open() && self.now.since(self.calendar.1) >= limits::CALENDAR_EVERY {
+        let asked_for = self.v1.is_open() || self.turn.is_open();
+        if asked_for && self.now.since(self.calendar.1) >= limits::CALENDAR_EVERY {
             self.calendar = (self.io.calendar(), self.now);
         }
     }
@@ -255,6 +271,7 @@ impl<I: Io> Shard<I> {
             budget -= 1;
         }
         let overrun = budget == 0 || forward.is_spent();
+        forward.tell_unreachable();
         forward.send_departures();
         drop(forward);
         self.backlog = overrun || !self.departures.marches.is_idle();
@@ -340,6 +357,7 @@ impl<I: Io> Shard<I> {
         };
         let mut budget = limits::CYCLE_EXPIRIES_MAX;
         while budget > 0 && self.sessions.expire(self.now, &mut budget, &mut tell) {}
+        self.turn.expire(&mut self.io, self.now);
     }
 
     /// Everything that has arrived is forwarded, everything queued is with the kernel, and what the kernel

@@ -46,6 +46,13 @@ verdicts! {
     /// A HELLO that came again, and was answered with the same WELCOME.
     WelcomedAgain = "welcomed_again": "a HELLO that came again, and was answered with the same WELCOME",
 
+    /// Data between a TURN client and its peer, passed on.
+    Relayed = "relayed": "data between a TURN client and a peer, passed on",
+    /// A request of STUN or TURN that was done as asked.
+    Answered = "stun_answered": "a STUN or TURN request that was done as asked",
+    /// A request of STUN or TURN that was answered with an error: that credentials are missing, for one.
+    Declined = "stun_declined": "a STUN or TURN request that was answered with an error",
+
     // What it is could not be said, or nothing here serves it.
     /// Shorter than any frame.
     Runt = "runt": "shorter than any frame",
@@ -126,6 +133,24 @@ verdicts! {
     /// Faster than its token allows.
     OverRate = "over_rate": "faster than its sender's token allows",
 
+    // STUN and TURN that lead nowhere.
+    /// Not a STUN message, or without what it must have.
+    BadStun = "bad_stun": "a broken STUN message, or one without what it must have",
+    /// An answer nobody asked for, or an indication that says nothing to a server.
+    StunIgnored = "stun_ignored": "a STUN message that no server answers",
+    /// Too many from its neighbourhood, or in all, that prove nothing.
+    StunLimited = "stun_limited": "too many STUN requests without credentials from its part of the network",
+    /// Of a client without an allocation, or for a relayed address that has ended.
+    NoAllocation = "no_allocation": "from a TURN client without an allocation, or to an address that has ended",
+    /// Its client has no channel of that number.
+    NoChannel = "no_channel": "on a TURN channel that its client does not have, or not any more",
+    /// Its client has no permission for that peer, or never asked for it.
+    NoPermission = "no_permission": "from or to a peer that its TURN client has no permission for",
+    /// That peer is nobody's.
+    PeerDenied = "peer_denied": "to a peer that nobody may reach",
+    /// Faster than its allocation may go.
+    OverBandwidth = "over_bandwidth": "faster than its TURN allocation may go",
+
     // The frame is sound, but not here or not now.
     /// Its session has so many members that the frames before it are still on their way.
     Congested = "congested": "its session is so large that the frames before it are still on their way",
@@ -153,6 +178,9 @@ impl Verdict {
                 | Self::Control
                 | Self::Welcomed
                 | Self::WelcomedAgain
+                | Self::Relayed
+                | Self::Answered
+                | Self::Declined
         )
     }
 }

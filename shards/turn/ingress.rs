@@ -1,0 +1,228 @@
+//! A datagram of STUN or TURN: what becomes of it.
+//!
+//! Runs for every datagram, under the laws of [`forward`](crate::forward). A train has one source, so its fate
+//! is asked for once: for all of it where that is on one channel, and for all that a peer sends at once.
+
+use elara_core::ClientAddr;
+use elara_core::limits::TURN_DATA_HEAD_MAX;
+use elara_core::stun::{Icmp, channel_data};
+use elara_core::turn::{Answer, DataHead, Refusal, Socket, ToClient, ToPeer};
+
+use super::flows::{Push, Way};
+use super::{NoSockets, Sockets, Turn};
+use crate::command::Notice;
+use crate::cost::{SEGMENT, SEND};
+use crate::forward::Forward;
+use crate::io::{Io, Port, Slice, Train, Unreachable};
+use crate::verdict::Verdict;
+
+/// A type's bits that say what is asked for; the others say request, indication or answer.
+const METHOD: u16 = 0x3EEF;
+const BINDING: u16 = 0x0001;
+/// Of a class that needs the machine's ports: a request.
+const NO_REQUEST: u16 = 0x0110;
+/// Half of the places of flows: the ways to peers have one, those to clients the other.
+const HALF: u32 = 64;
+
+impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
+    /// A STUN message at the data port.
+    pub(crate) fn handle_stun(&mut self, from: &ClientAddr, slice: Slice) -> Verdict {
+        let Turn { server, relays, random, inbox, out, flows, .. } = &mut *self.turn;
+        let Some(server) = server else { return Verdict::StunClosed };
+        let bytes = self.io.bytes(slice);
+        let kind = bytes.first_chunk().map_or(0, |kind| u16::from_be_bytes(*kind));
+        if !*relays && kind & METHOD != BINDING {
+            return Verdict::TurnClosed;
+        }
+        let (now, unix) = (self.now, self.calendar);
+        let answer = if kind & NO_REQUEST != 0 {
+            server.handle(now, unix, from, bytes, &mut NoSockets, random, out)
+        } else {
+            // A request may open sockets, which the back end does; until then its bytes are there no longer.
+            let Some(copy) = inbox.get_mut(..bytes.len()) else { return Verdict::BadStun };
+            copy.copy_from_slice(bytes);
+            // What came before may leave by a socket that this closes.
+            flows.flush(self.io);
+            server.handle(now, unix, from, copy, &mut Sockets(self.io), random, out)
+        };
+        match answer {
+            Answer::Reply { len, error } => {
+                self.io.send_bytes(from, &self.turn.out[..len], 0);
+                self.counters.copies += 1;
+                self.departures.spent += SEND;
+                if error == 0 { Verdict::Answered } else { Verdict::Declined }
+            }
+            Answer::Relay { socket, to, data, dont_fragment: false } => {
+                self.relay_to_peer(socket, to, part(slice, data.start, data.len()))
+            }
+            Answer::Relay { socket, to, data, dont_fragment: true } => {
+                let data = part(slice, data.start, data.len());
+                self.io.send_unfragmented(Port(socket.0), &to, &[data]);
+                self.sent(data.len());
+                self.departures.spent += SEND;
+                Verdict::Relayed
+            }
+            Answer::Hairpin { mut to, data } => {
+                self.relay_to_client(&mut to, part(slice, data.start, data.len()))
+            }
+            Answer::Silent(refusal) => verdict(refusal),
+        }
+    }
+
+    /// ChannelData at the data port: a datagram, or a train of them.
+    #[inline]
+    pub(crate) fn handle_channel_train(&mut self, train: &Train) {
+        let Some(server) = &mut self.turn.server else {
+            return self.count_all(train, Verdict::TurnClosed);
+        };
+        // Mostly all of a train is on one channel.
+        let (mut number, mut bytes, mut alike) = (None, 0, true);
+        for slice in train.datagrams() {
+            match channel_data::read(self.io.bytes(slice)) {
+                Some((channel, data)) => {
+                    alike &= *number.get_or_insert(channel) == channel;
+                    bytes += data.len();
+                }
+                None => alike = false,
+            }
+        }
+        if let Some(number) = number.filter(|_| alike) {
+            let mut to = server.to_peer(self.now, &train.from, number, bytes);
+            for slice in train.datagrams() {
+                self.relay_channel(slice, &mut to);
+            }
+            return;
+        }
+        for slice in train.datagrams() {
+            let Some(server) = &mut self.turn.server else { return };
+            let (mut to, _) = server.channel_data(self.now, &train.from, self.io.bytes(slice));
+            self.relay_channel(slice, &mut to);
+        }
+    }
+
+    #[inline]
+    fn relay_channel(&mut self, slice: Slice, to: &mut ToPeer) {
+        self.counters.datagrams += 1;
+        self.counters.bytes += slice.len() as u64;
+        let len = channel_data::read(self.io.bytes(slice)).map_or(0, |(_, data)| data.len());
+        let verdict = match to {
+            ToPeer::Refused(refusal) => verdict(*refusal),
+            ToPeer::Via { socket, to } => {
+                self.relay_to_peer(*socket, *to, part(slice, channel_data::HEADER_LEN, len))
+            }
+            ToPeer::Hairpin(to) => {
+                self.relay_to_client(to, part(slice, channel_data::HEADER_LEN, len))
+            }
+        };
+        self.counters.count(verdict);
+    }
+
+    /// What a peer has sent to a relayed address: a datagram, or a train of them.
+    #[inline]
+    pub(crate) fn handle_peer_train(&mut self, train: &Train) {
+        let Some(server) = &mut self.turn.server else {
+            return self.count_all(train, Verdict::TurnClosed);
+        };
+        let socket = Socket(train.port.0);
+        let mut to = server.from_peer(self.now, socket, &train.from, train.slice.len());
+        for slice in train.datagrams() {
+            self.counters.datagrams += 1;
+            self.counters.bytes += slice.len() as u64;
+            let verdict = self.relay_to_client(&mut to, slice);
+            self.counters.count(verdict);
+        }
+    }
+
+    #[inline]
+    fn relay_to_peer(&mut self, socket: Socket, to: ClientAddr, data: Slice) -> Verdict {
+        let way = Way { port: Port(socket.0), to, channel: 0 };
+        self.push(u32::from(socket.0) % HALF, way, data)
+    }
+
+    #[inline]
+    fn relay_to_client(&mut self, to: &mut ToClient, data: Slice) -> Verdict {
+        match to {
+            ToClient::Channel { client, number } => {
+                let way = Way { port: Port::DATA, to: *client, channel: *number };
+                self.push(HALF + u32::from(client.port()) % HALF, way, data)
+            }
+            ToClient::Indication { client, head } => self.indicate(*client, head, data),
+            ToClient::Refused(refusal) => verdict(*refusal),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, hint: u32, way: Way, data: Slice) -> Verdict {
+        match self.turn.flows.push(self.io, hint, way, data) {
+            Push::Joined => self.departures.spent += SEGMENT,
+            Push::Began => self.departures.spent += SEND,
+            Push::Full => return Verdict::Congested,
+        }
+        self.sent(data.len());
+        Verdict::Relayed
+    }
+
+    /// Data of a peer who has no channel.
+    fn indicate(&mut self, client: ClientAddr, head: &mut DataHead, data: Slice) -> Verdict {
+        let mut before = [0; TURN_DATA_HEAD_MAX];
+        let Some(lengths) = head.write(data.len(), &mut before) else { return Verdict::TooLong };
+        let Some(before) = self.io.note(&before[..lengths.len]) else { return Verdict::Congested };
+        let Some(behind) = self.io.note(&[0; 4][..lengths.padding]) else {
+            return Verdict::Congested;
+        };
+        let slices = [before, data, behind];
+        let count = if lengths.padding > 0 { 3 } else { 2 };
+        self.io.send(&client, &slices[..count], 0, 0);
+        self.departures.spent += SEND;
+        self.sent(data.len());
+        Verdict::Relayed
+    }
+
+    /// One datagram with so much data has left, or is about to.
+    #[inline]
+    fn sent(&mut self, data: usize) {
+        self.counters.copies += 1;
+        self.counters.relayed_bytes += data as u64;
+    }
+
+    #[cold]
+    fn count_all(&mut self, train: &Train, verdict: Verdict) {
+        for slice in train.datagrams() {
+            self.counters.datagrams += 1;
+            self.counters.bytes += slice.len() as u64;
+            self.counters.count(verdict);
+        }
+    }
+
+    /// Tells clients what the network says of the datagrams they have sent to peers.
+    pub(crate) fn tell_unreachable(&mut self) {
+        let Turn { server: Some(server), out, .. } = &mut *self.turn else { return };
+        while let Some(Unreachable { port, to, kind, code, info }) = self.io.unreachable() {
+            let icmp = Icmp { kind, code, info };
+            let told = server.unreachable(self.now, Socket(port.0), &to, icmp, out);
+            if let Some((client, len)) = told {
+                self.io.send_bytes(&client, &out[..len], 0);
+                self.counters.copies += 1;
+            }
+        }
+    }
+}
+
+/// `len` bytes of a datagram from `at` on.
+#[inline]
+fn part(slice: Slice, at: usize, len: usize) -> Slice {
+    Slice { start: slice.start + at as u32, len: len as u16, ..slice }
+}
+
+const fn verdict(refusal: Refusal) -> Verdict {
+    match refusal {
+        Refusal::Malformed | Refusal::Unknown => Verdict::BadStun,
+        Refusal::Unasked | Refusal::Ignored => Verdict::StunIgnored,
+        Refusal::Flood => Verdict::StunLimited,
+        Refusal::NoAllocation => Verdict::NoAllocation,
+        Refusal::NoChannel => Verdict::NoChannel,
+        Refusal::NoPermission => Verdict::NoPermission,
+        Refusal::Denied => Verdict::PeerDenied,
+        Refusal::OverRate => Verdict::OverBandwidth,
+    }
+}
