@@ -118,7 +118,7 @@ impl core::error::Error for CidrError {}
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ip = core::net::Ipv6Addr::from(self.network);
+        let ip = Ipv6Addr::from(self.network);
         match ip.to_ipv4_mapped() {
             Some(v4) if self.prefix >= 96 => write!(f, "{v4}/{}", self.prefix - 96),
             _ => write!(f, "{ip}/{}", self.prefix),

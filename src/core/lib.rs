@@ -15,6 +15,7 @@
 //! | [`time`] | nanosecond instants and spans, and the timer wheel |
 //! | [`random`] | the one door for randomness; seeded in tests |
 //! | [`participant`] | the client side of wire v1, in one machine |
+//! | [`stun`] | STUN and TURN as bytes: messages, attributes, integrity, ChannelData |
 //! | [`turn`] | the TURN server as a machine: allocations, permissions, channels |
 //! | [`wire`] | the bytes of v0 and v1: headers, TLVs, frames, events, control messages, bundles |
 //!
@@ -33,6 +34,7 @@ pub mod keyed;
 pub mod limits;
 pub mod participant;
 pub mod random;
+pub mod stun;
 pub mod time;
 pub mod turn;
 pub mod wire;

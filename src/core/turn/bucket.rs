@@ -73,7 +73,8 @@ impl Replies {
         let prefix = to.ip_bytes().get(..bytes).unwrap_or_default();
         let place = self.keyed.hash(prefix) as usize % TURN_PREFIXES;
         let Some(due) = self.prefixes.get_mut(place) else { return false };
-        take(due, TURN_REPLIES_PER_PREFIX, now) && take(&mut self.shard, TURN_REPLIES_PER_SHARD, now)
+        take(due, TURN_REPLIES_PER_PREFIX, now)
+            && take(&mut self.shard, TURN_REPLIES_PER_SHARD, now)
     }
 }
 

@@ -135,7 +135,8 @@ impl Index {
     fn new(list: &[Channel], keyed: Keyed) -> Self {
         let mut by_number = vec![0; (2 * list.len()).next_power_of_two()].into_boxed_slice();
         let mut by_peer = HashTable::with_capacity(list.len());
-        let hash = |place: &u16| list.get(usize::from(*place)).map_or(0, |c| keyed.hash(&key(&c.peer)));
+        let hash =
+            |place: &u16| list.get(usize::from(*place)).map_or(0, |c| keyed.hash(&key(&c.peer)));
         for (place, channel) in list.iter().enumerate() {
             let place = place as u16;
             by_peer.insert_unique(hash(&place), place, hash);

@@ -108,7 +108,11 @@ impl Credentials {
     }
 
     /// Who sent `message`, if its MESSAGE-INTEGRITY shows it.
-    pub(super) fn prove(&self, message: &Message<'_>, derived_by: PasswordAlgorithm) -> Option<Proven> {
+    pub(super) fn prove(
+        &self,
+        message: &Message<'_>,
+        derived_by: PasswordAlgorithm,
+    ) -> Option<Proven> {
         let integrity = message.has_integrity()?;
         let Some(name) = message.get(USERNAME) else {
             let known = self.users.get(message.get(USERHASH)?)?;

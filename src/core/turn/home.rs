@@ -147,7 +147,10 @@ mod tests {
         ] {
             assert_eq!(Family::of(&addr(text)), family, "{text}");
         }
-        assert_eq!([0, 1, 2, 3].map(Family::numbered), [None, Some(Family::V4), Some(Family::V6), None]);
+        assert_eq!(
+            [0, 1, 2, 3].map(Family::numbered),
+            [None, Some(Family::V4), Some(Family::V6), None]
+        );
     }
 
     #[test]

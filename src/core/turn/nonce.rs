@@ -163,9 +163,12 @@ mod tests {
             assert_eq!((&nonce[..9], &nonce[9..13]), (&COOKIE[..], &features[..]));
             assert!(offers_password_algorithms(&nonce));
         }
-        for (nonce, offers) in
-            [(&b"obMatJos2AAA/"[..], true), (b"obMatJos2AAA+", false), (b"obMatJos2AA", false), (b"", false)]
-        {
+        for (nonce, offers) in [
+            (&b"obMatJos2AAA/"[..], true),
+            (b"obMatJos2AAA+", false),
+            (b"obMatJos2AA", false),
+            (b"", false),
+        ] {
             assert_eq!(offers_password_algorithms(nonce), offers);
         }
     }

@@ -84,7 +84,8 @@ impl Peers {
         // A relayed address of ours may be private; who is relayed reaches it anyway. Loopback is no address
         // that others reach.
         let (_, own) = self.homes.outward(*peer);
-        (own && !peer.is_loopback()) || [Some(*peer), wrapped(peer)].iter().flatten().all(|form| self.admits_form(form))
+        (own && !peer.is_loopback())
+            || [Some(*peer), wrapped(peer)].iter().flatten().all(|form| self.admits_form(form))
     }
 
     /// Whether data may go to this port of an IP address that a permission was given for.
@@ -97,7 +98,8 @@ impl Peers {
         let is = |listener: &ClientAddr| {
             let everywhere = own || peer.is_loopback();
             listener.port() == peer.port()
-                && (listener.ip_bytes() == peer.ip_bytes() || everywhere && is_unspecified(listener))
+                && (listener.ip_bytes() == peer.ip_bytes()
+                    || everywhere && is_unspecified(listener))
         };
         if self.listeners.iter().any(is) {
             return false;
@@ -209,13 +211,27 @@ mod tests {
     /// Slack 2020: an open relay into the internal network. coturn #1946: its own databases.
     #[test]
     fn slack_2020_and_coturn_1946_the_internal_network() {
-        refused(&["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "198.18.0.1"]);
+        refused(&[
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "198.18.0.1",
+        ]);
     }
 
     /// RFC 8656 section 21.4: 6to4 and Teredo; and whatever is no single host.
     #[test]
     fn rfc_8656_section_21_4_tunnels_and_groups() {
-        refused(&["2002:c633:6401::1", "2001::1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "ff02::1"]);
+        refused(&[
+            "2002:c633:6401::1",
+            "2001::1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "ff02::1",
+        ]);
     }
 
     #[test]
@@ -256,13 +272,25 @@ mod tests {
         let peers = peers(&config, &listeners);
         for ip in ["198.51.100.5", "10.0.0.5"] {
             assert!(peers.admits_ip(&addr(ip)), "{ip}");
-            for (port, admitted) in
-                [(0, false), (22, false), (7_840, false), (49_151, false), (49_152, true), (50_002, false)]
-            {
-                assert_eq!(peers.admits_port(&at(&format!("{ip}:{port}"))), admitted, "{ip}:{port}");
+            for (port, admitted) in [
+                (0, false),
+                (22, false),
+                (7_840, false),
+                (49_151, false),
+                (49_152, true),
+                (50_002, false),
+            ] {
+                assert_eq!(
+                    peers.admits_port(&at(&format!("{ip}:{port}"))),
+                    admitted,
+                    "{ip}:{port}"
+                );
             }
         }
-        assert!(!peers.admits_port(&at("10.0.0.5:50001")), "a listener in the range of relayed ports");
+        assert!(
+            !peers.admits_port(&at("10.0.0.5:50001")),
+            "a listener in the range of relayed ports"
+        );
         assert!(!peers.admits_port(&at("10.9.9.9:22")), "beside a listener");
         assert!(!peers.admits_ip(&addr("10.9.9.9")));
     }
@@ -275,6 +303,9 @@ mod tests {
         let config = Config { allow_peers: vec!["127.0.0.0/8".parse().unwrap()], ..config };
         let peers = peers(&config, &["127.0.0.1:7840"]);
         assert!(peers.admits_ip(&addr("127.0.0.1")) && peers.admits_port(&at("127.0.0.1:22")));
-        assert!(!peers.admits_port(&at("127.0.0.1:7840")), "a listener is no peer, whatever is allowed");
+        assert!(
+            !peers.admits_port(&at("127.0.0.1:7840")),
+            "a listener is no peer, whatever is allowed"
+        );
     }
 }

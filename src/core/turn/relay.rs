@@ -54,9 +54,16 @@ impl Server {
 
     /// The same for a train: `bytes` of data on one channel of one client.
     #[inline]
-    pub fn to_peer(&mut self, now: Instant, from: &ClientAddr, number: u16, bytes: usize) -> ToPeer {
+    pub fn to_peer(
+        &mut self,
+        now: Instant,
+        from: &ClientAddr,
+        number: u16,
+        bytes: usize,
+    ) -> ToPeer {
         let tariff = self.tariff;
-        let Some(allocation) = self.table.of(from).and_then(|number| self.table.get_mut(number)) else {
+        let Some(allocation) = self.table.of(from).and_then(|number| self.table.get_mut(number))
+        else {
             return ToPeer::Refused(Refusal::NoAllocation);
         };
         let Some(channel) = allocation.channels.numbered(number) else {
@@ -75,7 +82,11 @@ impl Server {
         if !allocation.bucket.take(bytes, tariff, now) {
             return ToPeer::Refused(Refusal::OverRate);
         }
-        if own { self.at_home(now, leg.port, leg.socket, peer, bytes) } else { ToPeer::Via { socket: leg.socket, to: peer } }
+        if own {
+            self.at_home(now, leg.port, leg.socket, peer, bytes)
+        } else {
+            ToPeer::Via { socket: leg.socket, to: peer }
+        }
     }
 
     /// A peer's datagram at a relay socket, or a train of them with `bytes` bytes.
@@ -118,14 +129,20 @@ impl Server {
         let allocation = self.table.get_mut(number)?;
         allocation.leg(family, now)?;
         let until = allocation.permissions.until(peer.ip_bytes(), keyed)?;
-        let mut writer = Writer::new(out, Class::Indication, Method::DATA, TransactionId(transaction));
+        let mut writer =
+            Writer::new(out, Class::Indication, Method::DATA, TransactionId(transaction));
         writer.put_address_xor(XOR_PEER_ADDRESS, peer.into()).put_icmp(icmp);
         let len = writer.finish().filter(|_| until > now)?;
         allocation.bucket.take(len, tariff, now).then_some((allocation.client, len))
     }
 
     /// A Send indication (RFC 8656 section 11.2). It is never answered.
-    pub(super) fn send(&mut self, now: Instant, from: &ClientAddr, message: &Message<'_>) -> Answer {
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        from: &ClientAddr,
+        message: &Message<'_>,
+    ) -> Answer {
         let silent = Answer::Silent;
         if message.unknown_required(&KNOWN).next().is_some() {
             return silent(Refusal::Unknown);
@@ -134,12 +151,14 @@ impl Server {
         if dont_fragment && !self.config.dont_fragment {
             return silent(Refusal::Unknown);
         }
-        let (Some(Ok(peer)), Some(data)) = (message.address(XOR_PEER_ADDRESS), message.range(DATA)) else {
+        let (Some(Ok(peer)), Some(data)) = (message.address(XOR_PEER_ADDRESS), message.range(DATA))
+        else {
             return silent(Refusal::Malformed);
         };
         let (peer, own) = self.homes.outward(ClientAddr::from(peer));
         let (tariff, keyed) = (self.tariff, self.keyed);
-        let Some(allocation) = self.table.of(from).and_then(|number| self.table.get_mut(number)) else {
+        let Some(allocation) = self.table.of(from).and_then(|number| self.table.get_mut(number))
+        else {
             return silent(Refusal::NoAllocation);
         };
         let Some(&leg) = allocation.leg(Family::of(&peer), now) else {
@@ -181,9 +200,7 @@ impl Server {
             return ToPeer::Refused(Refusal::Denied);
         };
         match self.table.with_port(family, peer.port()) {
-            Some(number) => {
-                ToPeer::Hairpin(self.deliver(now, number, home.outside(port), bytes))
-            }
+            Some(number) => ToPeer::Hairpin(self.deliver(now, number, home.outside(port), bytes)),
             None => ToPeer::Via { socket, to: home.inside(peer.port()) },
         }
     }
@@ -198,7 +215,8 @@ impl Server {
         if allocation.leg(Family::of(&peer), now).is_none() {
             return ToClient::Refused(Refusal::NoAllocation);
         }
-        let channel = allocation.channels.towards(&peer, keyed).filter(|channel| channel.is_open(now));
+        let channel =
+            allocation.channels.towards(&peer, keyed).filter(|channel| channel.is_open(now));
         let number = channel.map(|channel| channel.number);
         if number.is_none() {
             let until = allocation.permissions.until(peer.ip_bytes(), keyed);

@@ -54,7 +54,12 @@ impl Reservations {
     }
 
     /// Takes that port.
-    pub(super) fn claim(&mut self, token: &[u8], account: &Name, now: Instant) -> Option<Reservation> {
+    pub(super) fn claim(
+        &mut self,
+        token: &[u8],
+        account: &Name,
+        now: Instant,
+    ) -> Option<Reservation> {
         let place = self.place(token, account, now)?;
         self.0.remove(place)
     }
@@ -98,7 +103,10 @@ mod tests {
         assert!(reservations.holds(&[1; 8], &anna, at(30)));
         assert!(!reservations.holds(&[1; 8], &anna, at(31)), "over");
         assert!(!reservations.holds(&[1; 8], &berta, at(2)), "of another");
-        assert!(!reservations.holds(&[1; 7], &anna, at(2)) && !reservations.holds(&[7; 8], &anna, at(2)));
+        assert!(
+            !reservations.holds(&[1; 7], &anna, at(2))
+                && !reservations.holds(&[7; 8], &anna, at(2))
+        );
         assert_eq!(reservations.claim(&[1; 8], &anna, at(2)).unwrap().port, 50_001);
         assert!(reservations.claim(&[1; 8], &anna, at(2)).is_none());
         assert_eq!(reservations.earliest(), Some(at(30)));

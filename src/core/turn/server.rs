@@ -158,7 +158,10 @@ impl Server {
             (Class::Request, Method::BINDING) => self.binding(&asked, out),
             (
                 Class::Request,
-                Method::ALLOCATE | Method::REFRESH | Method::CREATE_PERMISSION | Method::CHANNEL_BIND,
+                Method::ALLOCATE
+                | Method::REFRESH
+                | Method::CREATE_PERMISSION
+                | Method::CHANNEL_BIND,
             ) => self.request(&asked, ports, random, out),
             _ => Answer::Silent(Refusal::Ignored),
         }
@@ -211,7 +214,8 @@ impl Server {
     /// The number of the asker's allocation.
     fn owned(&self, asked: &Asked<'_>, identity: &Identity) -> Result<u32, Failure> {
         let number = self.table.of(asked.from).ok_or(Failure::Code(code::MISMATCH))?;
-        let mine = self.table.get(number).is_some_and(|allocation| allocation.user == identity.user);
+        let mine =
+            self.table.get(number).is_some_and(|allocation| allocation.user == identity.user);
         // RFC 8656 section 5: with other credentials than those that made the allocation, 441.
         if mine { Ok(number) } else { Err(Failure::Code(code::WRONG_CREDENTIALS)) }
     }

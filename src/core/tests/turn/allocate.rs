@@ -83,7 +83,8 @@ fn section_7_2_check_2_a_used_5_tuple_is_437_and_the_same_request_is_answered_th
     assert_eq!(again, said, "RFC 8656 section 5: byte for byte");
     assert_eq!(anna.allocate(&mut world, &[]).error, 437);
     // The same words of somebody else are not the same request.
-    let mut berta = Client { addr: anna.addr, nonce: anna.nonce.clone(), ..Client::new(AT, "berta") };
+    let mut berta =
+        Client { addr: anna.addr, nonce: anna.nonce.clone(), ..Client::new(AT, "berta") };
     berta.realm = anna.realm.clone();
     let id = said.message().transaction();
     let request = berta.signed_as(id, Method::ALLOCATE, |writer| {
@@ -124,20 +125,17 @@ fn section_7_2_check_4_dont_fragment_is_understood_where_it_can_be_obeyed() {
 fn section_7_2_check_5_a_token_is_a_reservation_that_waits() {
     let mut world = World::new(config());
     let (mut anna, even, token) = with_reservation(&mut world);
-    for (kind, value) in [
-        (EVEN_PORT, &[0][..]),
-        (REQUESTED_ADDRESS_FAMILY, &V4),
-        (ADDITIONAL_ADDRESS_FAMILY, &V6),
-    ] {
+    for (kind, value) in
+        [(EVEN_PORT, &[0][..]), (REQUESTED_ADDRESS_FAMILY, &V4), (ADDITIONAL_ADDRESS_FAMILY, &V6)]
+    {
         let mut second = Client { addr: client_addr("203.0.113.1:40001"), ..anna.clone() };
         second.greet(&mut world);
         let said = second.allocate(&mut world, &[(RESERVATION_TOKEN, &token), (kind, value)]);
         assert_eq!(said.error, 400, "{kind:04x}");
     }
     let mut second = Client::greeted(&mut world, "203.0.113.1:40001", "anna");
-    let mut with = |world: &mut World, token: &[u8]| {
-        second.allocate(world, &[(RESERVATION_TOKEN, token)])
-    };
+    let mut with =
+        |world: &mut World, token: &[u8]| second.allocate(world, &[(RESERVATION_TOKEN, token)]);
     assert_eq!(with(&mut world, &token[..7]).error, 400);
     assert_eq!(with(&mut world, &[0; 8]).error, 508, "unknown");
     let said = with(&mut world, &token);
@@ -259,7 +257,9 @@ fn what_is_given_is_a_random_port_a_lifetime_and_the_clients_address() {
 /// Section 7.2: no less than the default, no more than the most.
 #[test]
 fn a_lifetime_is_what_is_asked_for_within_bounds() {
-    for (asked, granted) in [(0_u32, 600), (1, 600), (600, 600), (601, 601), (3_600, 3_600), (u32::MAX, 3_600)] {
+    for (asked, granted) in
+        [(0_u32, 600), (1, 600), (600, 600), (601, 601), (3_600, 3_600), (u32::MAX, 3_600)]
+    {
         let mut world = World::new(config());
         let mut anna = Client::greeted(&mut world, AT, "anna");
         let said = anna.allocate(&mut world, &[(LIFETIME, &asked.to_be_bytes())]);

@@ -42,7 +42,8 @@ fn channel_data_of_strangers_goes_nowhere() {
         let to = world.on_channel(client_addr(from), 0x4000, b"hi");
         assert_eq!(refusal(&to), Refusal::NoAllocation, "{from}");
     }
-    for datagram in [&[0x40, 0, 0][..], &[0x40, 0, 0, 2, 7], &[0x3F, 0xFF, 0, 0], &[0x80, 0, 0, 0]] {
+    for datagram in [&[0x40, 0, 0][..], &[0x40, 0, 0, 2, 7], &[0x3F, 0xFF, 0, 0], &[0x80, 0, 0, 0]]
+    {
         let (to, data) = world.server.channel_data(world.now, &anna.addr, datagram);
         assert_eq!((refusal(&to), data), (Refusal::Malformed, &[][..]));
     }
@@ -90,8 +91,18 @@ fn a_request_without_what_it_needs_is_400() {
     let mut bind = |write: &dyn Fn(&mut elara_core::stun::Writer<'_>)| {
         anna.call(&mut world, Method::CHANNEL_BIND, write).error
     };
-    assert_eq!(bind(&|writer| { writer.put_u16(CHANNEL_NUMBER, 0x4000); }), 400);
-    assert_eq!(bind(&|writer| { writer.put_address_xor(XOR_PEER_ADDRESS, peer); }), 400);
+    assert_eq!(
+        bind(&|writer| {
+            writer.put_u16(CHANNEL_NUMBER, 0x4000);
+        }),
+        400
+    );
+    assert_eq!(
+        bind(&|writer| {
+            writer.put_address_xor(XOR_PEER_ADDRESS, peer);
+        }),
+        400
+    );
     assert_eq!(
         bind(&|writer| {
             writer.put(CHANNEL_NUMBER, &[0x40, 0]).put_address_xor(XOR_PEER_ADDRESS, peer);

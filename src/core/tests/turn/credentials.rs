@@ -1,8 +1,8 @@
 //! Who is let in: long-term credentials (RFC 8489 section 9.2), time-limited ones, stale nonces, bidding down.
 
 use elara_core::stun::attribute::{
-    MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS, REALM,
-    REQUESTED_TRANSPORT, USERHASH, USERNAME,
+    MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS,
+    REALM, REQUESTED_TRANSPORT, USERHASH, USERNAME,
 };
 use elara_core::stun::{Algorithm, Method, PasswordAlgorithm, Writer, userhash};
 use elara_core::turn::{Config, SharedSecret};
@@ -40,7 +40,11 @@ fn with_secrets(secrets: &[&str]) -> World {
 }
 
 /// A request whose credentials are written by `write`, and signed.
-fn with(client: &mut Client, world: &mut World, write: impl FnOnce(&Client, &mut Writer<'_>)) -> Said {
+fn with(
+    client: &mut Client,
+    world: &mut World,
+    write: impl FnOnce(&Client, &mut Writer<'_>),
+) -> Said {
     let id = client.next();
     let (key, this) = (client.key(), client.clone());
     let request = client.plain_as(id, Method::ALLOCATE, |writer| {
@@ -161,7 +165,11 @@ fn bidding_down_is_noticed() {
     let mut bid_down = anna.clone();
     bid_down.nonce[12] = b'A';
     assert_eq!(bid_down.allocate(&mut world, &[]).error, 438);
-    assert_eq!(anna.allocate(&mut world, &[]).error, 0, "who never heard of algorithms may use MD5");
+    assert_eq!(
+        anna.allocate(&mut world, &[]).error,
+        0,
+        "who never heard of algorithms may use MD5"
+    );
 }
 
 #[test]
@@ -190,7 +198,10 @@ fn a_user_may_hide_its_name_where_all_names_are_known() {
     let mut anna = Client::greeted(&mut world, AT, "anna");
     assert_eq!(anna.nonce[12], b'D', "offered");
     let said = with(&mut anna, &mut world, |anna, writer| {
-        put(writer, &[(USERHASH, &userhash("anna", "elara")), (REALM, b"elara"), (NONCE, &anna.nonce)]);
+        put(
+            writer,
+            &[(USERHASH, &userhash("anna", "elara")), (REALM, b"elara"), (NONCE, &anna.nonce)],
+        );
     });
     assert_eq!(said.error, 0);
     // By either name it is the same user.
@@ -237,7 +248,11 @@ fn credentials_of_another_hour_are_the_same_user_and_another_key() {
     let mut early = issued(AT, "north", &names[0]);
     early.greet(&mut world);
     assert_eq!(early.allocate(&mut world, &[]).error, 0);
-    let mut late = Client { nonce: early.nonce.clone(), realm: early.realm.clone(), ..issued(AT, "north", &names[1]) };
+    let mut late = Client {
+        nonce: early.nonce.clone(),
+        realm: early.realm.clone(),
+        ..issued(AT, "north", &names[1])
+    };
     assert_eq!(late.refresh(&mut world, 600), 441);
     // The quota is the user's.
     let mut world = World::new(Config {

@@ -1,7 +1,9 @@
 //! Data that is not on a channel, data for other clients of the same server, what ICMP says, and how fast.
 
 use elara_core::limits::{STUN_MESSAGE_MAX, TURN_DATA_HEAD_MAX};
-use elara_core::stun::attribute::{DATA, DONT_FRAGMENT, ICMP, XOR_MAPPED_ADDRESS, XOR_PEER_ADDRESS};
+use elara_core::stun::attribute::{
+    DATA, DONT_FRAGMENT, ICMP, XOR_MAPPED_ADDRESS, XOR_PEER_ADDRESS,
+};
 use elara_core::stun::{Class, Icmp, Message, Method};
 use elara_core::turn::{Answer, Config, Refusal, Relay, Socket, ToClient, ToPeer};
 
@@ -59,7 +61,10 @@ fn dont_fragment_is_obeyed_or_the_data_dropped() {
         let (mut anna, _) = Client::allocated(&mut world, AT, "anna");
         assert_eq!(anna.permit(&mut world, &[PEER]), 0);
         let bytes = anna.indication(|writer| {
-            writer.put_address_xor(XOR_PEER_ADDRESS, addr(PEER)).put(DONT_FRAGMENT, &[]).put(DATA, b"x");
+            writer
+                .put_address_xor(XOR_PEER_ADDRESS, addr(PEER))
+                .put(DONT_FRAGMENT, &[])
+                .put(DATA, b"x");
         });
         let answer = world.hand(anna.addr, &bytes);
         match answer {
@@ -91,7 +96,9 @@ fn each_indication_of_a_train_has_an_identifier_of_its_own() {
     assert_eq!(anna.permit(&mut world, &[PEER]), 0);
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..10 {
-        let ToClient::Indication { mut head, .. } = world.from_peer(relayed, PEER, 32 * 4) else { panic!() };
+        let ToClient::Indication { mut head, .. } = world.from_peer(relayed, PEER, 32 * 4) else {
+            panic!()
+        };
         for _ in 0..32 {
             let mut out = [0; TURN_DATA_HEAD_MAX];
             let head = head.write(4, &mut out).unwrap();
@@ -113,12 +120,15 @@ fn icmp_about_a_permitted_peer_is_told() {
     let v6 = [(0x8000, &[2, 0, 0, 0][..])];
     let relayed = anna.allocate(&mut world, &v6).relayed_all();
     assert_eq!(anna.permit(&mut world, &[PEER, PEER_V6]), 0);
-    for (relayed, peer, told) in [(relayed[0], PEER, &[3, 11][..]), (relayed[1], PEER_V6, &[1, 2, 3])] {
+    for (relayed, peer, told) in
+        [(relayed[0], PEER, &[3, 11][..]), (relayed[1], PEER_V6, &[1, 2, 3])]
+    {
         let socket = world.socket_at(relayed);
         for kind in 0..=255 {
             let mut out = [0xEE; STUN_MESSAGE_MAX];
             let icmp = Icmp { kind, code: 4, info: 1_400 };
-            let said = world.server.unreachable(world.now, socket, &client_addr(peer), icmp, &mut out);
+            let said =
+                world.server.unreachable(world.now, socket, &client_addr(peer), icmp, &mut out);
             let Some((client, len)) = said else {
                 assert!(!told.contains(&kind), "{peer} {kind}");
                 continue;
@@ -168,7 +178,9 @@ fn a_hairpin_is_one_hop_and_asks_both_sides_permissions() {
     assert_eq!(silence(&anna.send(&mut world, &bertas, b"hi")), Refusal::NoPermission, "hers");
     assert_eq!(anna.permit(&mut world, &[&bertas]), 0);
     let answer = anna.send(&mut world, &bertas, b"hi");
-    let Answer::Hairpin { to: ToClient::Refused(refusal), .. } = answer else { panic!("{answer:?}") };
+    let Answer::Hairpin { to: ToClient::Refused(refusal), .. } = answer else {
+        panic!("{answer:?}")
+    };
     assert_eq!(refusal, Refusal::NoPermission, "and Berta's");
     assert_eq!(berta.permit(&mut world, &[&annas]), 0);
     let Answer::Hairpin { to, data } = anna.send(&mut world, &bertas, b"hi") else { panic!() };
@@ -180,11 +192,16 @@ fn a_hairpin_is_one_hop_and_asks_both_sides_permissions() {
     assert_eq!(told(to, berta.addr, b"hi"), addr(&annas));
     assert_eq!(berta.bind(&mut world, 0x4123, &annas), 0);
     let to = world.on_channel(anna.addr, 0x4000, b"hi");
-    assert!(matches!(to, ToPeer::Hairpin(ToClient::Channel { client, number: 0x4123 }) if client == berta.addr));
+    assert!(
+        matches!(to, ToPeer::Hairpin(ToClient::Channel { client, number: 0x4123 }) if client == berta.addr)
+    );
     // Nothing of it was left to the kernel, and its peers are told as they are known.
     assert_eq!(berta.refresh(&mut world, 0), 0);
     let to = world.on_channel(anna.addr, 0x4000, b"hi");
-    assert!(matches!(to, ToPeer::Via { to, .. } if to == client_addr(&bertas)), "perhaps another shard's");
+    assert!(
+        matches!(to, ToPeer::Via { to, .. } if to == client_addr(&bertas)),
+        "perhaps another shard's"
+    );
 }
 
 #[test]
@@ -208,7 +225,10 @@ fn a_hairpin_knows_the_address_inside_and_the_one_outside() {
     // And what goes there, goes to the address inside.
     let elsewhere = "192.0.2.200:50000";
     let answer = anna.send(&mut world, elsewhere, b"hi");
-    assert!(matches!(answer, Answer::Relay { to, .. } if to == client_addr("10.0.0.5:50000")), "{answer:?}");
+    assert!(
+        matches!(answer, Answer::Relay { to, .. } if to == client_addr("10.0.0.5:50000")),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -216,7 +236,9 @@ fn a_client_may_talk_to_itself_and_no_loop_comes_of_it() {
     let (mut world, [(mut anna, annas), _]) = pair(config());
     assert_eq!(anna.bind(&mut world, 0x4000, &annas), 0);
     let to = world.on_channel(anna.addr, 0x4000, b"hi");
-    assert!(matches!(to, ToPeer::Hairpin(ToClient::Channel { client, number: 0x4000 }) if client == anna.addr));
+    assert!(
+        matches!(to, ToPeer::Hairpin(ToClient::Channel { client, number: 0x4000 }) if client == anna.addr)
+    );
 }
 
 #[test]
@@ -245,8 +267,12 @@ fn an_allocation_goes_as_fast_as_it_may_both_directions_together() {
     let relayed = addr(&annas);
     let (mut out, mut back) = (0, 0);
     for _ in 0..20 {
-        out += usize::from(matches!(world.on_channel(anna.addr, 0x4000, &[0; 1_000]), ToPeer::Via { .. }));
-        back += usize::from(matches!(world.from_peer(relayed, PEER, 1_000), ToClient::Channel { .. }));
+        out += usize::from(matches!(
+            world.on_channel(anna.addr, 0x4000, &[0; 1_000]),
+            ToPeer::Via { .. }
+        ));
+        back +=
+            usize::from(matches!(world.from_peer(relayed, PEER, 1_000), ToClient::Channel { .. }));
     }
     assert_eq!((out, back), (5, 5));
     assert_eq!(silence(&anna.send(&mut world, PEER, &[0; 1_000])), Refusal::OverRate);
@@ -257,7 +283,10 @@ fn an_allocation_goes_as_fast_as_it_may_both_directions_together() {
     assert_eq!(anna.permit(&mut world, &[&bertas]), 0);
     assert_eq!(berta.permit(&mut world, &[&annas]), 0);
     let passed = (0..20).filter(|_| {
-        matches!(anna.send(&mut world, &bertas, &[0; 1_000]), Answer::Hairpin { to: ToClient::Indication { .. }, .. })
+        matches!(
+            anna.send(&mut world, &bertas, &[0; 1_000]),
+            Answer::Hairpin { to: ToClient::Indication { .. }, .. }
+        )
     });
     assert_eq!(passed.count(), 10);
     let to = world.from_peer(addr(&bertas), &annas, 1_000);

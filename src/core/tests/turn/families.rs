@@ -6,7 +6,8 @@ use elara_core::stun::attribute::{
 use elara_core::turn::{Answer, Config, Refusal, ToClient};
 
 use crate::world::{
-    Client, PEER, PEER_V6, RELAY_V4, RELAY_V6, V4, V6, World, client_addr, config, relay, silence, told,
+    Client, PEER, PEER_V6, RELAY_V4, RELAY_V6, V4, V6, World, client_addr, config, relay, silence,
+    told,
 };
 
 const AT: &str = "203.0.113.1:40000";
@@ -49,7 +50,10 @@ fn both_families_are_one_allocation_with_two_addresses() {
     let mut anna = Client::greeted(&mut world, AT, "anna");
     let said = anna.allocate(&mut world, &[(ADDITIONAL_ADDRESS_FAMILY, &V6)]);
     let relayed = said.relayed_all();
-    assert_eq!(relayed.iter().map(|addr| addr.ip().to_string()).collect::<Vec<_>>(), [RELAY_V4, RELAY_V6]);
+    assert_eq!(
+        relayed.iter().map(|addr| addr.ip().to_string()).collect::<Vec<_>>(),
+        [RELAY_V4, RELAY_V6]
+    );
     assert_eq!(said.message().get(ADDRESS_ERROR_CODE), None);
     assert_eq!(world.server.counts().allocations, 1);
     assert_eq!(anna.permit(&mut world, &[PEER, PEER_V6]), 0);

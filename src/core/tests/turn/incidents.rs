@@ -48,7 +48,9 @@ fn cve_2026_27624_mapped_addresses() {
     for peer in ["[::ffff:127.0.0.1]:80", "[::ffff:10.0.0.1]:80", "[::ffff:0.0.0.0]:80"] {
         assert_eq!(anna.permit_literally(&mut world, peer), 403, "{peer}");
     }
-    for peer in ["[64:ff9b::7f00:1]:80", "[64:ff9b::a00:1]:80", "[2002:7f00:1::]:80", "[::127.0.0.1]:80"] {
+    for peer in
+        ["[64:ff9b::7f00:1]:80", "[64:ff9b::a00:1]:80", "[2002:7f00:1::]:80", "[::127.0.0.1]:80"]
+    {
         unreachable_by_any_means(&mut world, &mut anna, peer);
     }
     assert_eq!(world.server.counts().permissions, 0);
@@ -169,7 +171,10 @@ fn coturn_1957_answers_to_strangers_are_counted() {
     // A client with an allocation is not kept waiting by strangers next door.
     let (mut anna, _) = Client::allocated(&mut world, "203.0.113.1:1", "anna");
     let mut stranger = Client::new("203.0.113.2:1", "anna");
-    while matches!(world.hand(stranger.addr, &stranger.plain(Method::ALLOCATE, |_| {})), Answer::Reply { .. }) {}
+    while matches!(
+        world.hand(stranger.addr, &stranger.plain(Method::ALLOCATE, |_| {})),
+        Answer::Reply { .. }
+    ) {}
     assert_eq!(anna.refresh(&mut world, 600), 0);
 }
 
@@ -178,7 +183,8 @@ fn coturn_1957_answers_to_strangers_are_counted() {
 fn coturn_1829_answers_are_short() {
     let mut world = World::new(config());
     let mut anna = Client::new(AT, "anna");
-    let request = anna.plain(Method::ALLOCATE, |writer| put(writer, &[(REQUESTED_TRANSPORT, &UDP)]));
+    let request =
+        anna.plain(Method::ALLOCATE, |writer| put(writer, &[(REQUESTED_TRANSPORT, &UDP)]));
     let said = world.ask(anna.addr, &request);
     assert!(said.bytes.len() <= 100, "{} bytes to {}", said.bytes.len(), request.len());
     assert!(!said.message().has(SOFTWARE));
@@ -276,7 +282,10 @@ fn coturn_2017_permissions_are_bounded() {
     assert_eq!(anna.permit(&mut world, &[&peer(TURN_PERMISSIONS.default)]), 508);
     assert_eq!(world.server.counts().permissions as u64, TURN_PERMISSIONS.default);
     for n in 0..TURN_PERMISSIONS.default {
-        assert!(matches!(world.from_peer(relayed, &peer(n), 1), ToClient::Indication { .. }), "{n}");
+        assert!(
+            matches!(world.from_peer(relayed, &peer(n), 1), ToClient::Indication { .. }),
+            "{n}"
+        );
     }
 }
 

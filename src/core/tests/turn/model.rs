@@ -113,12 +113,22 @@ impl Story {
     fn pass(&mut self) {
         let secs = [1, 10, 60, 100, 299][self.below(5)];
         self.now += secs;
-        if self.below(2) == 0 { self.world.pass(secs) } else { self.world.skip(secs) }
+        if self.below(2) == 0 {
+            self.world.pass(secs)
+        } else {
+            self.world.skip(secs)
+        }
         self.known.values_mut().for_each(|known| known.forget(self.now));
         self.known.retain(|_, known| !known.legs.is_empty());
     }
 
-    fn call(&mut self, who: usize, method: Method, with: &[(u16, &[u8])], peers: &[SocketAddr]) -> Said {
+    fn call(
+        &mut self,
+        who: usize,
+        method: Method,
+        with: &[(u16, &[u8])],
+        peers: &[SocketAddr],
+    ) -> Said {
         let Self { world, clients, .. } = self;
         let mut call = |client: &mut Client| {
             client.call(world, method, |writer| {
@@ -201,7 +211,13 @@ impl Story {
         let judge = |peer: &SocketAddr| {
             let family = known.legs.contains_key(&peer.is_ipv4());
             let denied = peer.ip() == addr("10.0.0.1:1").ip();
-            if !family { 443 } else if denied { 403 } else { 0 }
+            if !family {
+                443
+            } else if denied {
+                403
+            } else {
+                0
+            }
         };
         peers.iter().map(judge).find(|error| *error != 0).unwrap_or(0)
     }
@@ -234,7 +250,9 @@ impl Story {
         if judged != 0 {
             return assert_eq!(said.error, judged);
         }
-        let other = |(bound, channel): (&u16, &(SocketAddr, u64))| (*bound == number) != (channel.0 == peer);
+        let other = |(bound, channel): (&u16, &(SocketAddr, u64))| {
+            (*bound == number) != (channel.0 == peer)
+        };
         if known.channels.iter().any(other) {
             return assert_eq!(said.error, 400);
         }
@@ -310,7 +328,8 @@ impl Story {
 
     /// What left `relayed` for `peer` in a hairpin.
     fn arrives(&self, to: &ToClient, peer: SocketAddr, relayed: SocketAddr) {
-        let owner = self.known.iter().find(|(_, known)| known.legs.values().any(|(at, _)| *at == peer));
+        let owner =
+            self.known.iter().find(|(_, known)| known.legs.values().any(|(at, _)| *at == peer));
         match owner {
             Some((who, _)) => self.gets(to, *who, relayed),
             // Over, and not ended yet.

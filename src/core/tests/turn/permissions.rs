@@ -22,7 +22,10 @@ fn a_permission_is_for_an_ip_address_and_both_directions() {
         assert_eq!(told(to, anna.addr, b"abc"), addr(peer));
     }
     let stranger = "198.51.100.8:4000";
-    assert!(matches!(world.from_peer(relayed, stranger, 1), ToClient::Refused(Refusal::NoPermission)));
+    assert!(matches!(
+        world.from_peer(relayed, stranger, 1),
+        ToClient::Refused(Refusal::NoPermission)
+    ));
     assert_eq!(silence(&anna.send(&mut world, stranger, b"x")), Refusal::NoPermission);
 }
 

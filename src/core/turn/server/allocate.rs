@@ -4,11 +4,11 @@ use super::answer::{Failure, Granted, code};
 use super::{Asked, Server};
 use crate::limits::{TURN_PORT_GUESSES, TURN_PORT_OPENS};
 use crate::random::SecureRandom;
+use crate::stun::Message;
 use crate::stun::attribute::{
     ADDITIONAL_ADDRESS_FAMILY, DONT_FRAGMENT, EVEN_PORT, LIFETIME, REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT, RESERVATION_TOKEN,
 };
-use crate::stun::Message;
 use crate::time::Span;
 use crate::turn::allocation::{Allocation, Birth, Leg};
 use crate::turn::credentials::Identity;
@@ -93,7 +93,9 @@ impl Server {
         let source = match message.array(RESERVATION_TOKEN) {
             Some(token) => {
                 // Check 5.
-                let alone = ![EVEN_PORT, REQUESTED_ADDRESS_FAMILY].into_iter().any(|kind| message.has(kind));
+                let alone = ![EVEN_PORT, REQUESTED_ADDRESS_FAMILY]
+                    .into_iter()
+                    .any(|kind| message.has(kind));
                 let (Ok(token), true, false) = (token, alone, also) else {
                     return err(code::BAD_REQUEST);
                 };
@@ -161,10 +163,14 @@ impl Server {
                 missing = first.is_none().then_some((family, code::CAPACITY));
                 if let Some((place, next)) = first {
                     *places.of_mut(family) = Some(place);
-                    token = next.map(|next| self.set_aside(asked, identity, (family, next), random));
+                    token =
+                        next.map(|next| self.set_aside(asked, identity, (family, next), random));
                 }
                 if wish.also_v6 {
-                    let second = self.homes.of(Family::V6).map(|_| self.open(Family::V6, parity, ports, random));
+                    let second = self
+                        .homes
+                        .of(Family::V6)
+                        .map(|_| self.open(Family::V6, parity, ports, random));
                     match second {
                         Some(Some((place, _))) => places.v6 = Some(place),
                         // Section 7.2: one of two is a success, and ADDRESS-ERROR-CODE says about the other.

@@ -49,7 +49,11 @@ pub(super) enum Failure {
 
 impl Server {
     /// The answer to a Binding request that is not a plain one. Credentials in it say nothing to us.
-    pub(super) fn binding(&mut self, asked: &Asked<'_>, out: &mut [u8; STUN_MESSAGE_MAX]) -> Answer {
+    pub(super) fn binding(
+        &mut self,
+        asked: &Asked<'_>,
+        out: &mut [u8; STUN_MESSAGE_MAX],
+    ) -> Answer {
         if !self.replies.admit(asked.from, asked.now) {
             return Answer::Silent(Refusal::Flood);
         }

@@ -2,9 +2,7 @@
 
 use super::answer::code;
 use super::{Asked, Server};
-use crate::stun::attribute::{
-    LIFETIME, NONCE, PASSWORD_ALGORITHMS, REALM, USERHASH, USERNAME,
-};
+use crate::stun::attribute::{LIFETIME, NONCE, PASSWORD_ALGORITHMS, REALM, USERHASH, USERNAME};
 use crate::stun::{Message, Method, PasswordAlgorithm};
 use crate::turn::credentials::Proven;
 use crate::turn::nonce::offers_password_algorithms;
@@ -31,7 +29,8 @@ impl Server {
             return Err(Denial::Challenge(code::UNAUTHENTICATED));
         }
         let named = message.has(USERNAME) || message.has(USERHASH);
-        let (Some(realm), Some(nonce), true) = (message.get(REALM), message.get(NONCE), named) else {
+        let (Some(realm), Some(nonce), true) = (message.get(REALM), message.get(NONCE), named)
+        else {
             return Err(Denial::BadRequest);
         };
         let derived_by = derivation(message, nonce)?;

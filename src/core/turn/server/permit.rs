@@ -59,7 +59,10 @@ impl Server {
         let bound = allocation.channels.numbered(number);
         // One number, one peer; one peer, one number.
         let of_another = bound.is_some_and(|channel| channel.peer != peer);
-        let elsewhere = allocation.channels.towards(&peer, keyed).is_some_and(|channel| channel.number != number);
+        let elsewhere = allocation
+            .channels
+            .towards(&peer, keyed)
+            .is_some_and(|channel| channel.number != number);
         if of_another || elsewhere {
             return Err(BAD_REQUEST);
         }
@@ -79,7 +82,12 @@ impl Server {
     }
 
     /// A peer that a request names, in its one spelling; and whether it is a relayed address of this node.
-    fn peer(&self, number: u32, peer: SocketAddr, now: Instant) -> Result<(ClientAddr, bool), Failure> {
+    fn peer(
+        &self,
+        number: u32,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Result<(ClientAddr, bool), Failure> {
         let (peer, own) = self.homes.outward(ClientAddr::from(peer));
         let allocation = self.table.get(number).ok_or(Failure::Code(code::MISMATCH))?;
         if allocation.leg(Family::of(&peer), now).is_none() {

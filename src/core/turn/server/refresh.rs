@@ -17,7 +17,9 @@ impl Server {
     ) -> Result<Granted, Failure> {
         let number = self.owned(asked, identity)?;
         let has = |family: &Family| {
-            self.table.get(number).is_some_and(|allocation| allocation.leg(*family, asked.now).is_some())
+            self.table
+                .get(number)
+                .is_some_and(|allocation| allocation.leg(*family, asked.now).is_some())
         };
         // Of an allocation with both families, one can be refreshed or ended by itself.
         let only = match asked.message.u8(REQUESTED_ADDRESS_FAMILY) {
@@ -36,10 +38,16 @@ impl Server {
         };
         let meant = |family: &Family| only.is_none_or(|only| only == *family);
         let expires = asked.now + Span::from_secs(lifetime_s.into());
-        for family in Family::ALL.into_iter().filter(has).filter(meant).collect::<alloc::vec::Vec<_>>() {
+        for family in
+            Family::ALL.into_iter().filter(has).filter(meant).collect::<alloc::vec::Vec<_>>()
+        {
             if lifetime_s == 0 {
                 self.close(number, family, ports);
-            } else if let Some(leg) = self.table.get_mut(number).and_then(|allocation| allocation.legs.of_mut(family).as_mut()) {
+            } else if let Some(leg) = self
+                .table
+                .get_mut(number)
+                .and_then(|allocation| allocation.legs.of_mut(family).as_mut())
+            {
                 leg.expires = expires;
             }
         }
