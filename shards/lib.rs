@@ -29,7 +29,6 @@ mod departures;
 mod egress;
 pub mod forward;
 pub mod io;
-mod keyed;
 pub mod load;
 pub mod mailbox;
 mod march;

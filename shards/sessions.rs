@@ -19,6 +19,7 @@
 //!   slots[slot].members: [ addr node seen | addr node seen | ... ]   contiguous, walked by the fan-out
 //! ```
 
+use elara_core::keyed::Keyed;
 use elara_core::limits;
 use elara_core::time::wheel::Wheel;
 use elara_core::time::{Instant, Span};
@@ -27,7 +28,6 @@ use hashbrown::HashMap;
 
 use crate::command::{Notice, Why};
 use crate::departures::Outlet;
-use crate::keyed::Keyed;
 use crate::verdict::Verdict;
 
 /// How much the tables may hold.

@@ -49,6 +49,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use elara_core::crypto::{KeyStream, PublicKey, Scratch, Secret};
+use elara_core::keyed::Keyed;
 use elara_core::limits::{self, CHORE_TICK, HOLD_TICK, TIMER_TICK};
 use elara_core::time::wheel::Wheel;
 use elara_core::time::{Instant, Span};
@@ -58,7 +59,6 @@ use hashbrown::HashMap;
 use crate::access::Access;
 use crate::command::{ParticipantView, SessionLine, SessionView};
 use crate::io::Refusal;
-use crate::keyed::Keyed;
 
 use crate::slab::Slab;
 use desk::Desk;

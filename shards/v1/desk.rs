@@ -18,6 +18,7 @@ use elara_core::crypto::handshake::{
 use elara_core::crypto::suite::Suite;
 use elara_core::crypto::token::CLOCK_SKEW_S;
 use elara_core::crypto::{Permissions, PublicKey, Subject};
+use elara_core::keyed::Keyed;
 use elara_core::limits::{self, Pace};
 use elara_core::random::Random;
 use elara_core::time::{Instant, Span};
@@ -32,7 +33,6 @@ use crate::access::Access;
 use crate::command::Notice;
 use crate::forward::Forward;
 use crate::io::{Io, Slice};
-use crate::keyed::Keyed;
 use crate::steer;
 use crate::verdict::Verdict;
 

@@ -3,14 +3,12 @@
 //! An IPv4 address counts with its /24, an IPv6 address with its /56: who has one address there usually has
 //! all of them. The place in the table is a keyed hash, so nobody can aim at another's place.
 
-use std::hash::{BuildHasher, Hasher};
-
 use elara_core::ClientAddr;
+use elara_core::keyed::Keyed;
 use elara_core::limits::{HELLO_PER_PREFIX, HELLO_PER_PREFIX_COOKIE, PREFIXES, RESET_PER_PREFIX};
 use elara_core::time::Instant;
 
 use super::rates::Meter;
-use crate::keyed::Keyed;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Prefix {
@@ -47,9 +45,7 @@ impl Prefixes {
     }
 
     fn of(&mut self, from: &ClientAddr) -> &mut Prefix {
-        let mut hasher = self.keyed.build_hasher();
-        hasher.write(prefix(from));
-        let place = hasher.finish() as usize % PREFIXES;
+        let place = self.keyed.hash(prefix(from)) as usize % PREFIXES;
         &mut self.table[place]
     }
 }

@@ -1,7 +1,7 @@
 //! Blocks of addresses, as operators write them: `10.0.0.0/8`, `fd00::/8`, `127.0.0.1`.
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use core::str::FromStr;
 
 use crate::ids::ClientAddr;
@@ -42,8 +42,13 @@ impl Cidr {
         Self { network: 0xfe80 << 112, prefix: 10 },
     ];
 
-    const fn v4(octets: [u8; 4], prefix: u8) -> Self {
+    pub(crate) const fn v4(octets: [u8; 4], prefix: u8) -> Self {
         Self { network: 0xFFFF_0000_0000 | u32::from_be_bytes(octets) as u128, prefix: 96 + prefix }
+    }
+
+    pub(crate) const fn v6(segments: [u16; 8], prefix: u8) -> Self {
+        let [a, b, c, d, e, f, g, h] = segments;
+        Self { network: Ipv6Addr::new(a, b, c, d, e, f, g, h).to_bits(), prefix }
     }
 
     /// Whether `addr` lies in the block.
@@ -117,7 +122,7 @@ impl core::error::Error for CidrError {}
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ip = core::net::Ipv6Addr::from(self.network);
+        let ip = Ipv6Addr::from(self.network);
         match ip.to_ipv4_mapped() {
             Some(v4) if self.prefix >= 96 => write!(f, "{v4}/{}", self.prefix - 96),
             _ => write!(f, "{ip}/{}", self.prefix),

@@ -10,11 +10,13 @@
 //! | [`limits`] | every bound of the system, and the assertions between bounds |
 //! | [`crypto`] | who may enter, what is genuine, and who can read it |
 //! | [`cidr`] | blocks of addresses, as operators write them |
+//! | [`keyed`] | the hash of tables whose entries strangers choose |
 //! | [`ids`] | node, session, stream and address types that cannot be mixed up |
 //! | [`time`] | nanosecond instants and spans, and the timer wheel |
 //! | [`random`] | the one door for randomness; seeded in tests |
 //! | [`participant`] | the client side of wire v1, in one machine |
 //! | [`stun`] | STUN and TURN as bytes: messages, attributes, integrity, ChannelData |
+//! | [`turn`] | the TURN server as a machine: allocations, permissions, channels |
 //! | [`wire`] | the bytes of v0 and v1: headers, TLVs, frames, events, control messages, bundles |
 //!
 //! The one exception, for the quick start's sake: `NodeId::generate()` stands behind the feature
@@ -28,11 +30,13 @@ extern crate alloc;
 pub mod cidr;
 pub mod crypto;
 pub mod ids;
+pub mod keyed;
 pub mod limits;
 pub mod participant;
 pub mod random;
 pub mod stun;
 pub mod time;
+pub mod turn;
 pub mod wire;
 
 pub use cidr::Cidr;
