@@ -69,6 +69,16 @@ pub struct Counters {
     pub sessions: u64,
     /// Participants in the table.
     pub participants: u64,
+    /// Datagrams passed on between TURN clients and their peers, either way; a hairpin is one.
+    pub relayed: u64,
+    /// Their bytes, without what TURN adds.
+    pub relayed_bytes: u64,
+    /// TURN allocations there are.
+    pub allocations: u64,
+    /// Permissions they have.
+    pub permissions: u64,
+    /// Channels they have bound.
+    pub channels: u64,
 }
 
 /// What the kernel did with what we gave it, in datagrams.
@@ -142,6 +152,11 @@ impl Counters {
         half_open: 0,
         sessions: 0,
         participants: 0,
+        relayed: 0,
+        relayed_bytes: 0,
+        allocations: 0,
+        permissions: 0,
+        channels: 0,
     };
 
     /// Counts one datagram's verdict.
@@ -195,7 +210,7 @@ impl Counters {
         }
     }
 
-    fn fields_mut(&mut self) -> [&mut u64; 29] {
+    fn fields_mut(&mut self) -> [&mut u64; 34] {
         [
             &mut self.datagrams,
             &mut self.bytes,
@@ -226,6 +241,11 @@ impl Counters {
             &mut self.half_open,
             &mut self.sessions,
             &mut self.participants,
+            &mut self.relayed,
+            &mut self.relayed_bytes,
+            &mut self.allocations,
+            &mut self.permissions,
+            &mut self.channels,
         ]
     }
 }

@@ -9,6 +9,7 @@ mod signals;
 mod status;
 mod time;
 mod token;
+mod turn;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -35,10 +36,12 @@ enum Command {
     Demo(demo::Demo),
     /// Ask the relay of this machine how it is
     Status(status::Status),
-    /// Make a key: a relay's, an issuer's, a node's
+    /// Make a key: a relay's, an issuer's, a node's, one for TURN
     Keygen(keygen::Keygen),
     /// Say who may enter a session, and read what others said
     Token(token::Token),
+    /// Say who may use a relay's TURN
+    Turn(turn::Turn),
 }
 
 const EXAMPLE: &str = "\
@@ -85,6 +88,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Status(status) => status.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Token(token) => token.run(),
+        Command::Turn(turn) => turn.run(),
     };
     let (status, sentence) = match done {
         Ok(()) => return ExitCode::SUCCESS,

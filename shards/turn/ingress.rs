@@ -182,6 +182,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     #[inline]
     fn sent(&mut self, data: usize) {
         self.counters.copies += 1;
+        self.counters.relayed += 1;
         self.counters.relayed_bytes += data as u64;
     }
 

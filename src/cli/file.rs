@@ -3,6 +3,7 @@
 //! A key that is not known is an error, with the line it stands on and the key it was probably meant to
 //! be: a relay that starts with half of its configuration is worse than one that does not start.
 
+mod turn;
 mod v1;
 mod values;
 
@@ -33,11 +34,14 @@ pub(crate) fn defaults() -> NodeConfig {
     NodeConfig { admin: Some(ADMIN), ..NodeConfig::default() }
 }
 
-/// Reads a configuration file, and the key files it names. What the file leaves out has its default.
-pub(crate) fn read(path: &Path) -> Result<NodeConfig, String> {
+/// Reads a configuration file, and the key files it names. What the file leaves out has its default; an
+/// address to listen on that was given elsewhere wins over the file's.
+pub(crate) fn read(path: &Path, listen: Option<SocketAddr>) -> Result<NodeConfig, String> {
     let shown = path.display();
     let refuse = |error: &dyn fmt::Display| format!("cannot read {shown}: {error}");
     let file = File::open(path).map_err(|error| refuse(&error))?;
+    // What is asked is the open file, not the name: nobody can swap it in between.
+    let about = file.metadata().map_err(|error| refuse(&error))?;
     let mut text = String::new();
     file.take(CONFIG_FILE_MAX as u64 + 1)
         .read_to_string(&mut text)
@@ -46,7 +50,9 @@ pub(crate) fn read(path: &Path) -> Result<NodeConfig, String> {
         return Err(refuse(&format_args!("it is longer than {CONFIG_FILE_MAX} bytes")));
     }
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    parse(&text, folder).map_err(|Wrong { line, sentence }| format!("{shown}:{line}: {sentence}"))
+    let config = parse(&text, folder, listen)
+        .map_err(|Wrong { line, sentence }| format!("{shown}:{line}: {sentence}"))?;
+    turn::exposed(&config.turn, &about, &shown).map_or(Ok(config), Err)
 }
 
 /// What is wrong with a file, and where.
@@ -56,12 +62,12 @@ struct Wrong {
     sentence: String,
 }
 
-fn parse(text: &str, folder: &Path) -> Result<NodeConfig, Wrong> {
+fn parse(text: &str, folder: &Path, listen: Option<SocketAddr>) -> Result<NodeConfig, Wrong> {
     let form: Form = toml::from_str(text).map_err(|error| Wrong {
         line: line_of(text, error.span().unwrap_or_default()),
         sentence: explain(text, &error),
     })?;
-    form.fill(folder).map_err(|(sentence, span)| Wrong { line: line_of(text, span), sentence })
+    form.fill(folder, listen).map_err(|(sentence, span)| Wrong { line: line_of(text, span), sentence })
 }
 
 /// The file as it may be written.
@@ -78,6 +84,8 @@ struct Form {
     degradation_config: LadderForm,
     admin: Option<Spanned<Admin>>,
     v1: v1::Form,
+    stun: Option<bool>,
+    turn: turn::Form,
     compat: CompatForm,
 }
 
@@ -102,9 +110,9 @@ struct CompatForm {
 type Located = (String, Range<usize>);
 
 impl Form {
-    fn fill(&self, folder: &Path) -> Result<NodeConfig, Located> {
+    fn fill(&self, folder: &Path, listen: Option<SocketAddr>) -> Result<NodeConfig, Located> {
         let mut config = defaults();
-        if let Some(Listen(listen)) = self.listen {
+        if let Some(listen) = listen.or(self.listen.as_ref().map(|Listen(listen)| *listen)) {
             config.bind_addr = listen;
         }
         if let Some(io) = self.io {
@@ -144,6 +152,8 @@ impl Form {
             config.admin = *admin;
         }
         config.v1 = self.v1.fill(folder)?;
+        config.stun = self.stun.unwrap_or(config.stun);
+        config.turn = self.turn.fill(folder)?;
         match config.validate() {
             Ok(()) => Ok(config),
             Err(error) => Err((error.to_string(), self.place_of(&error))),
@@ -163,6 +173,7 @@ impl Form {
             }
             ConfigError::AdminPublic { .. } => self.admin.as_ref().map(Spanned::span),
             ConfigError::OutOfRange { .. } => None, // Caught where it stands.
+            ConfigError::Turn(error) => self.turn.place_of(error),
             of_v1 => self.v1.place_of(of_v1),
         };
         place.unwrap_or_default()
@@ -206,6 +217,9 @@ fn explain(text: &str, error: &toml::de::Error) -> String {
     }
     let line = text.lines().nth(line_of(text, error.span().unwrap_or_default()) - 1);
     let key = line.and_then(|line| line.split_once('=')).map_or("", |(key, _)| key.trim());
+    // What is no key may be half of a secret that has an = in it.
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let key = if key.chars().all(letter) { key } else { "" };
     if message.starts_with("unknown variant") {
         let value = quoted.next().unwrap_or_default();
         let known = suggestion(value, &quoted.collect::<Vec<_>>());

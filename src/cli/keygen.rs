@@ -14,7 +14,7 @@ pub(crate) struct Keygen {
     /// What the key is for
     #[arg(value_enum, required_unless_present = "public")]
     kind: Option<Kind>,
-    /// File to make, readable by its owner only [default: relay.key, issuer.key, node.key]
+    /// File to make, readable by its owner only [default: relay.key, issuer.key, node.key, turn.key]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Replace the file, and with it perhaps the only copy of a key
@@ -29,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   elara keygen relay --out /etc/elara/relay.key   what makes a relay the one its join addresses name
   elara keygen issuer                             what signs tokens: see elara token mint --help
+  elara keygen turn --out /etc/elara/turn.key     what signs TURN credentials: see elara turn user --help
   elara keygen --public issuer.key                what to tell those who must believe it";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -39,6 +40,8 @@ enum Kind {
     Issuer,
     /// A participant's identity (Ed25519)
     Node,
+    /// A secret that TURN credentials are signed with, shared by relays and whoever hands them out
+    Turn,
 }
 
 impl From<Kind> for KeyKind {
@@ -47,6 +50,7 @@ impl From<Kind> for KeyKind {
             Kind::Relay => Self::Relay,
             Kind::Issuer => Self::Issuer,
             Kind::Node => Self::Node,
+            Kind::Turn => Self::Turn,
         }
     }
 }
@@ -71,9 +75,13 @@ impl Keygen {
 
 /// What others may know, one fact a line.
 fn facts(key: &Key) -> Vec<String> {
-    let mut facts = vec![format!("{} public key: {}", key.kind(), key.public_text())];
+    let public = key.public_text().map(|text| format!("{} public key: {text}", key.kind()));
+    let mut facts: Vec<String> = public.into_iter().collect();
     match key {
         Key::Relay(_) => {}
+        Key::Turn(_) => facts.push(
+            "turn secret: it has no public half; elara turn user --secret FILE signs with it".to_owned(),
+        ),
         Key::Issuer(issuer) => facts.push(format!("kid: {}", keys::suggested_kid(issuer.public()))),
         Key::Node(node) => facts.push(format!("node id: {}", node.node_id())),
     }
@@ -100,5 +108,7 @@ mod tests {
             shown(KeyKind::Node),
             [format!("node {public}"), "node id: fcfc59bd980f7534".into()]
         );
+        let turn = shown(KeyKind::Turn);
+        assert!(turn.len() == 1 && !turn[0].contains("AQEB"), "{turn:?}");
     }
 }

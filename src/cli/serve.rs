@@ -69,10 +69,11 @@ impl Serve {
     /// Serves until a signal.
     pub(crate) fn run(self) -> Result<(), Failure> {
         let mut config = match &self.config {
-            Some(path) => file::read(path).map_err(Failure::Asked)?,
+            Some(path) => file::read(path, self.listen).map_err(Failure::Asked)?,
             None => file::defaults(),
         };
-        let reload = self.config.clone().map(|path| Reload { path, read: config.clone() });
+        let listen = self.listen;
+        let reload = self.config.clone().map(|path| Reload { path, listen, read: config.clone() });
         self.overrule(&mut config);
         let fresh = self.dev && !config.v1.is_open();
         let dev = if fresh { Some(Dev::new()?) } else { None };

@@ -61,9 +61,13 @@ impl Cidr {
     /// Whether every address of the block is private (see [`Cidr::PRIVATE`]).
     #[must_use]
     pub fn is_private(&self) -> bool {
-        Self::PRIVATE
-            .iter()
-            .any(|private| private.prefix <= self.prefix && private.covers(self.network))
+        Self::PRIVATE.iter().any(|private| self.lies_in(private))
+    }
+
+    /// Whether every address of the block is one of `other`.
+    #[must_use]
+    pub const fn lies_in(&self, other: &Self) -> bool {
+        other.prefix <= self.prefix && other.covers(self.network)
     }
 
     const fn covers(&self, ip: u128) -> bool {
@@ -181,6 +185,21 @@ mod tests {
         for text in ["0.0.0.0/0", "::/0", "8.8.8.8", "172.0.0.0/8", "2000::/3"] {
             assert!(!text.parse::<Cidr>().unwrap().is_private(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_block_lies_in_those_that_hold_all_of_it() {
+        let lies_in = |a: &str, b: &str| a.parse::<Cidr>().unwrap().lies_in(&b.parse().unwrap());
+        for (inner, outer) in [
+            ("10.1.0.0/16", "10.0.0.0/8"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("0.0.0.0/0", "::/0"),
+            ("fd00::/8", "fc00::/7"),
+        ] {
+            assert!(lies_in(inner, outer), "{inner} {outer}");
+            assert_eq!(lies_in(outer, inner), inner == outer, "{inner} {outer}");
+        }
+        assert!(!lies_in("11.0.0.0/16", "10.0.0.0/8") && !lies_in("::/96", "0.0.0.0/0"));
     }
 
     #[test]

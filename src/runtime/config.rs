@@ -1,6 +1,7 @@
 //! What a node is told before it starts. Every field has a default; every number has bounds, kept in
 //! [`elara_core::limits`] and checked by [`NodeConfig::validate`].
 
+mod turn;
 mod v1;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -13,6 +14,7 @@ use elara_core::limits::{
 use elara_core::{Cidr, NodeId};
 use elara_shards::io::Choice;
 
+pub use self::turn::{BadExternalIp, BadUser, ExternalIp, TurnConfig, TurnUser};
 pub use self::v1::V1Config;
 
 use crate::error::ConfigError;
@@ -56,6 +58,11 @@ pub struct NodeConfig {
     pub shards: usize,
     /// Who may enter by wire v1. Default: nobody.
     pub v1: V1Config,
+    /// Whether whoever asks is told the address it speaks from (STUN Binding, RFC 8489). Default: yes; the
+    /// answers are few for one network, and hardly longer than the questions.
+    pub stun: bool,
+    /// Who may use TURN, and how much of it. Default: nobody.
+    pub turn: TurnConfig,
     /// Service for older wire formats. Default: none.
     pub compat: Compat,
     /// Where the node answers `/livez` and `/metrics` over HTTP: a loopback address, because it asks
@@ -76,6 +83,8 @@ impl Default for NodeConfig {
             io: Choice::Auto,
             shards: 0,
             v1: V1Config::default(),
+            stun: true,
+            turn: TurnConfig::default(),
             compat: Compat::default(),
             admin: None,
         }
@@ -187,6 +196,7 @@ impl NodeConfig {
             return Err(ConfigError::AdminPublic { addr });
         }
         self.v1.validate()?;
+        self.turn.validate(self.bind_addr)?;
         let V0Compat::Open { cidrs, open_public } = &self.compat.v0 else { return Ok(()) };
         if cidrs.is_empty() || cidrs.len() > limits::V0_OPEN_BLOCKS_MAX {
             return Err(ConfigError::V0Blocks { count: cidrs.len() });
@@ -213,14 +223,16 @@ impl NodeConfig {
             "degradation_config.loss_up_permille" => range(LADDER_LOSS_UP_PERMILLE),
             "degradation_config.delay_down_ms" => range(LADDER_DELAY_DOWN_MS),
             "degradation_config.hold_up_ms" => range(LADDER_HOLD_UP_MS),
-            _ => return None,
+            _ => return TurnConfig::bounds(key),
         })
     }
 
     /// Every number with its key, in the order a person would check them.
     #[must_use]
-    pub fn numbers(&self) -> [(&'static str, u64); 10] {
+    pub fn numbers(&self) -> [(&'static str, u64); 17] {
         let ladder = &self.degradation_config;
+        let [lifetime, lifetime_max, allocations, per_user, permissions, channels, bytes] =
+            self.turn.numbers();
         [
             ("shards", self.shards as u64),
             ("max_peers", self.max_peers as u64),
@@ -231,6 +243,13 @@ impl NodeConfig {
             ("degradation_config.loss_up_permille", u64::from(ladder.loss_up_permille)),
             ("degradation_config.delay_down_ms", u64::from(ladder.delay_down_ms)),
             ("degradation_config.hold_up_ms", u64::from(ladder.hold_up_ms)),
+            lifetime,
+            lifetime_max,
+            allocations,
+            per_user,
+            permissions,
+            channels,
+            bytes,
             ("compat.v0_per_ip", self.compat.v0_per_ip as u64),
         ]
     }
@@ -254,6 +273,12 @@ impl NodeConfig {
             }),
         }
     }
+}
+
+/// The index of the first item whose name an earlier one has.
+fn second<T, N: PartialEq>(items: &[T], name: impl Fn(&T) -> &N) -> Option<usize> {
+    (1..items.len())
+        .find(|index| items[..*index].iter().any(|earlier| name(earlier) == name(&items[*index])))
 }
 
 const fn range(range: limits::Range) -> RangeInclusive<u64> {

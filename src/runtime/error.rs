@@ -1,6 +1,7 @@
 //! What can go wrong around the shards, each as a sentence about who must act.
 
 mod config;
+mod turn;
 
 use std::error::Error;
 use std::fmt;
@@ -8,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 
 pub use self::config::ConfigError;
+pub use self::turn::TurnError;
 
 /// Why a node did not start, or ended.
 #[derive(Debug)]

@@ -4,9 +4,11 @@
 //! ```text
 //!   elara-relay-key-v1 <43 letters of base64url: 32 secret bytes>
 //! ```
-//! The first word says what the key is for (`relay`, `issuer`, `node`), so that one is never used
+//! The first word says what the key is for (`relay`, `issuer`, `node`, `turn`), so that one is never used
 //! as another. Files are made with mode 0600 and refused when anyone but their owner may touch them;
 //! nothing here prints a key, and what is read is wiped.
+
+mod turn;
 
 use std::error::Error;
 use std::fmt;
@@ -16,11 +18,14 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use elara_core::crypto::{ExchangeKey, Identity, PublicKey, Secret, base64url};
+use elara_core::limits::{TURN_SECRET_LEN_MAX, TURN_SECRET_LEN_MIN};
 use elara_core::random::{Random, SecureRandom};
 use zeroize::Zeroizing;
 
+pub use self::turn::TurnSecret;
+
 /// Longest key file that is read, in bytes: the line and some white space.
-const FILE_MAX: usize = 128;
+const FILE_MAX: usize = 512;
 /// Everything but the owner's bits.
 const OTHERS: u32 = 0o077;
 
@@ -47,11 +52,13 @@ pub enum KeyKind {
     Issuer,
     /// A participant's Ed25519 key: whoever holds it is that node.
     Node,
+    /// A shared secret: whoever holds it decides who may use a relay's TURN.
+    Turn,
 }
 
 impl KeyKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Relay, Self::Issuer, Self::Node];
+    pub const ALL: [Self; 4] = [Self::Relay, Self::Issuer, Self::Node, Self::Turn];
 
     /// Its name in commands.
     #[must_use]
@@ -60,6 +67,7 @@ impl KeyKind {
             Self::Relay => "relay",
             Self::Issuer => "issuer",
             Self::Node => "node",
+            Self::Turn => "turn",
         }
     }
 
@@ -69,6 +77,7 @@ impl KeyKind {
             Self::Relay => "elara-relay-key-v1",
             Self::Issuer => "elara-issuer-key-v1",
             Self::Node => "elara-node-key-v1",
+            Self::Turn => "elara-turn-secret-v1",
         }
     }
 }
@@ -88,6 +97,8 @@ pub enum Key {
     Issuer(Identity),
     /// A node's.
     Node(Identity),
+    /// What TURN credentials are signed with.
+    Turn(TurnSecret),
 }
 
 impl Key {
@@ -98,6 +109,7 @@ impl Key {
             KeyKind::Relay => Self::Relay(ExchangeKey::from_secret(secret.clone())),
             KeyKind::Issuer => Self::Issuer(Identity::from_seed(secret)),
             KeyKind::Node => Self::Node(Identity::from_seed(secret)),
+            KeyKind::Turn => Self::Turn(TurnSecret::of_bytes(secret)),
         }
     }
 
@@ -108,19 +120,21 @@ impl Key {
             Self::Relay(_) => KeyKind::Relay,
             Self::Issuer(_) => KeyKind::Issuer,
             Self::Node(_) => KeyKind::Node,
+            Self::Turn(_) => KeyKind::Turn,
         }
     }
 
-    /// The public half, as text.
+    /// The public half, as text; `None` of a secret that is shared, and has none.
     #[must_use]
-    pub fn public_text(&self) -> String {
+    pub fn public_text(&self) -> Option<String> {
         let mut text = String::new();
         let public = match self {
             Self::Relay(key) => key.public().as_bytes(),
             Self::Issuer(identity) | Self::Node(identity) => identity.public().as_bytes(),
+            Self::Turn(_) => return None,
         };
         base64url::write(&mut text, public);
-        text
+        Some(text)
     }
 }
 
@@ -165,6 +179,8 @@ pub enum KeyFileError {
     },
     /// Its text is not that of a key file.
     Damaged(PathBuf),
+    /// Its text is no secret for TURN.
+    NoTurnSecret(PathBuf),
 }
 
 impl fmt::Display for KeyFileError {
@@ -196,6 +212,12 @@ impl fmt::Display for KeyFileError {
                 f,
                 "{} is not a whole key file: it must be one line, such as \"elara-relay-key-v1 \" \
                  and 43 letters",
+                path.display()
+            ),
+            Self::NoTurnSecret(path) => write!(
+                f,
+                "{} holds no secret for TURN: it must be one line, as elara keygen turn makes it, or the \
+                 shared secret of another server alone, {TURN_SECRET_LEN_MIN} to {TURN_SECRET_LEN_MAX} bytes",
                 path.display()
             ),
         }
@@ -286,6 +308,22 @@ pub fn load_node(path: &Path) -> Result<Identity, KeyFileError> {
     read_kind(path, KeyKind::Node).map(|seed| Identity::from_seed(&seed))
 }
 
+/// Reads what TURN credentials are signed with: a key file, or any one line of text (see [`TurnSecret`]).
+///
+/// # Errors
+/// As [`load`], [`KeyFileError::OtherKind`], and [`KeyFileError::NoTurnSecret`].
+pub fn load_turn(path: &Path) -> Result<TurnSecret, KeyFileError> {
+    let bytes = contents(path)?;
+    match parse(&bytes) {
+        Some((KeyKind::Turn, secret)) => Ok(TurnSecret::of_bytes(&secret)),
+        Some((found, _)) => {
+            Err(KeyFileError::OtherKind { path: path.to_owned(), found, wanted: KeyKind::Turn })
+        }
+        None => TurnSecret::of_line(&bytes)
+            .ok_or_else(|| KeyFileError::NoTurnSecret(path.to_owned())),
+    }
+}
+
 fn read_kind(path: &Path, wanted: KeyKind) -> Result<Secret<32>, KeyFileError> {
     let (found, secret) = read(path)?;
     if found == wanted {
@@ -296,6 +334,12 @@ fn read_kind(path: &Path, wanted: KeyKind) -> Result<Secret<32>, KeyFileError> {
 }
 
 fn read(path: &Path) -> Result<(KeyKind, Secret<32>), KeyFileError> {
+    parse(&contents(path)?).ok_or_else(|| KeyFileError::Damaged(path.to_owned()))
+}
+
+/// What stands in a file that only its owner may touch; of one that is too long, more than
+/// [`FILE_MAX`] bytes.
+fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let refuse = |source| KeyFileError::Io { path: path.to_owned(), what: "read", source };
     let file = File::open(path).map_err(refuse)?;
     // What is asked is the open file, not the name: nobody can swap it in between.
@@ -310,7 +354,7 @@ fn read(path: &Path) -> Result<(KeyKind, Secret<32>), KeyFileError> {
     // Room for all of it, so that no shorter copy is left behind by growing.
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * FILE_MAX));
     file.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes).map_err(refuse)?;
-    parse(&bytes).ok_or_else(|| KeyFileError::Damaged(path.to_owned()))
+    Ok(bytes)
 }
 
 /// `LABEL SECRET`, with white space at the end forgiven.

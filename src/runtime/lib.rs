@@ -54,8 +54,11 @@ pub use client::{
     Client, ClientError, ClientNotice, ClientNotices, ClientOptions, IntoJoinAddress, MediaFrame,
     Member, PublishError, PublishOptions, Publisher, Roster, Selector, Subscription, TokenTrouble,
 };
-pub use config::{Compat, DegradationConfig, NodeConfig, V0Compat, V1Config};
-pub use error::{ConfigError, HandleError, NodeError};
+pub use config::{
+    BadExternalIp, BadUser, Compat, DegradationConfig, ExternalIp, NodeConfig, TurnConfig, TurnUser,
+    V0Compat, V1Config,
+};
+pub use error::{ConfigError, HandleError, NodeError, TurnError};
 pub use handle::NodeHandle;
 pub use node::Node;
 pub use notices::{Heard, Notices};

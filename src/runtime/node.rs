@@ -206,6 +206,10 @@ impl Node {
         for block in self.config.compat.v0.blocks().iter().filter(|block| !block.is_private()) {
             warn!(%block, "wire v0 is open to a public block: anyone in it can aim this node at others");
         }
+        let own = |block: &&Cidr| Cidr::LOOPBACK.iter().any(|loopback| block.lies_in(loopback));
+        for block in self.config.turn.allow_peers.iter().filter(own).filter(|_| self.config.turn.is_open()) {
+            warn!(%block, "TURN users reach what listens on this machine only: turn.allow_peers has loopback");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use elara_runtime::keys::{self, Key, KeyKind};
 use super::*;
 
 fn parse(text: &str) -> Result<NodeConfig, Wrong> {
-    super::parse(text, Path::new(""))
+    super::parse(text, Path::new(""), None)
 }
 
 fn wrong(text: &str) -> (usize, String) {
@@ -48,6 +48,15 @@ fn a_full_file_says_everything() {
         delay_down_ms = 300
         hold_up_ms = 4_000
 
+        [turn]
+        lifetime = 70
+        lifetime_max = 80
+        allocations = 9
+        allocations_per_user = 10
+        permissions = 11
+        channels = 12
+        bytes_per_second = 13_000
+
         [compat]
         v0 = { open = ["10.0.0.0/8", "::1"], open_public = false }
         v0_per_ip = 7
@@ -58,7 +67,10 @@ fn a_full_file_says_everything() {
     assert_eq!(config.admin.unwrap().to_string(), "[::1]:9001");
     assert_eq!((config.io, config.node_id), (Choice::Syscall, NodeId(0xff)));
     let numbers = config.numbers().map(|(_, number)| number);
-    assert_eq!(numbers, [3, 4, 5, 6, 1, 90, 20, 300, 4_000, 7]);
+    assert_eq!(
+        numbers,
+        [3, 4, 5, 6, 1, 90, 20, 300, 4_000, 70, 80, 9, 10, 11, 12, 13_000, 7]
+    );
     assert_eq!(config.compat.v0.blocks().len(), 2);
 }
 
@@ -84,7 +96,7 @@ fn an_unknown_key_is_named_with_its_line_and_its_neighbour() {
             "zzz = 5",
             1,
             "unknown key zzz; known here: listen, io, shards, node_id, max_peers, \
-             event_buffer_size, prediction_entropy, degradation_config, admin, v1, compat",
+             event_buffer_size, prediction_entropy, degradation_config, admin, v1, stun, turn, compat",
         ),
     ] {
         assert_eq!(wrong(text), (line, sentence.to_owned()), "{text}");
@@ -164,7 +176,7 @@ impl Keys {
 
     /// The configuration `text`, in which `ISSUER` stands for the issuer's key.
     fn parse(&self, text: &str) -> Result<NodeConfig, Wrong> {
-        super::parse(&text.replace("ISSUER", &self.issuer()), &self.folder)
+        super::parse(&text.replace("ISSUER", &self.issuer()), &self.folder, None)
     }
 }
 
@@ -232,12 +244,18 @@ fn what_is_wrong_with_v1_is_named_with_its_line_and_the_way_out() {
 
 const MANUAL: &str = include_str!("../../../docs/OPERATING.md");
 
+const TURN: &str = include_str!("../../../docs/TURN.md");
+
 #[test]
 fn the_manual_gives_every_number_its_default_and_bounds() {
     for (key, default) in NodeConfig::default().numbers() {
         let bounds = NodeConfig::bounds(key).unwrap();
-        let row = format!("| `{key}` | {default} | {} to {} |", bounds.start(), bounds.end());
-        assert!(MANUAL.contains(&row), "docs/OPERATING.md lacks: {row}");
+        let (page, text, short) = match key.strip_prefix("turn.") {
+            Some(short) => ("docs/TURN.md", TURN, short),
+            None => ("docs/OPERATING.md", MANUAL, key),
+        };
+        let row = format!("| `{short}` | {default} | {} to {} |", bounds.start(), bounds.end());
+        assert!(text.contains(&row), "{page} lacks: {row}");
     }
 }
 

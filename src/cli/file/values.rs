@@ -101,7 +101,7 @@ impl TryFrom<String> for Id {
 
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
-struct Block(Cidr);
+pub(super) struct Block(pub(super) Cidr);
 
 impl TryFrom<String> for Block {
     type Error = String;

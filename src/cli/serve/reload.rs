@@ -1,5 +1,6 @@
 //! SIGHUP: who may enter by wire v1 is read again, and the shards go by it; all else takes a restart.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use elara_runtime::{HandleError, NodeConfig, NodeHandle, V1Config};
@@ -10,6 +11,8 @@ use super::dev::Dev;
 /// What is read again, and what it said before.
 pub(super) struct Reload {
     pub(super) path: PathBuf,
+    /// What the flag says about where to listen.
+    pub(super) listen: Option<SocketAddr>,
     /// The file as it was read at the start.
     pub(super) read: NodeConfig,
 }
@@ -20,7 +23,7 @@ impl Reload {
     pub(super) async fn again(&self, handle: &NodeHandle, dev: Option<&Dev>) {
         let shown = self.path.display();
         let stays = "who may enter is as before";
-        let mut config = match file::read(&self.path) {
+        let mut config = match file::read(&self.path, self.listen) {
             Ok(config) => config,
             Err(sentence) => return say::complaint(&format!("{sentence}; {stays}")),
         };
@@ -64,7 +67,7 @@ mod tests {
     #[test]
     fn only_what_acts_after_a_restart_is_said_to() {
         let read = NodeConfig::default();
-        let reload = Reload { path: PathBuf::new(), read: read.clone() };
+        let reload = Reload { path: PathBuf::new(), listen: None, read: read.clone() };
         let mut now = NodeConfig { node_id: NodeConfig::default().node_id, ..read };
         now.v1.bans.insert([1; 32]);
         assert!(!reload.needs_restart(&now));

@@ -144,6 +144,19 @@ const METRICS: &[Metric] = &[
     }),
     gauge("elara_sessions", "Sessions there are.", |shard| shard.sessions),
     gauge("elara_participants", "Participants there are.", |shard| shard.participants),
+    counter(
+        "elara_turn_relayed_datagrams_total",
+        "Datagrams passed on between TURN clients and their peers, either way.",
+        |shard| shard.relayed,
+    ),
+    counter(
+        "elara_turn_relayed_bytes_total",
+        "Bytes of those datagrams, without what TURN adds.",
+        |shard| shard.relayed_bytes,
+    ),
+    gauge("elara_turn_allocations", "TURN allocations there are.", |shard| shard.allocations),
+    gauge("elara_turn_permissions", "Permissions of TURN allocations.", |shard| shard.permissions),
+    gauge("elara_turn_channels", "Channels of TURN allocations.", |shard| shard.channels),
 ];
 
 /// All there is to know about a node, in shard order.
@@ -260,6 +273,11 @@ mod tests {
             hellos_waiting,
             half_open,
             participants,
+            relayed,
+            relayed_bytes,
+            allocations,
+            permissions,
+            channels,
         } = &mut shard;
         for number in [
             trains,
@@ -289,11 +307,16 @@ mod tests {
             hellos_waiting,
             half_open,
             participants,
+            relayed,
+            relayed_bytes,
+            allocations,
+            permissions,
+            channels,
         ] {
             *number = fresh();
         }
         let page = page_of(&[shard]);
-        for number in 1_001..=1_029 {
+        for number in 1_001..=1_034 {
             assert_eq!(page.matches(&format!(" {number}\n")).count(), 1, "{number} in {page}");
         }
     }

@@ -12,6 +12,7 @@ use elara_core::crypto::{ExchangeKey, Issuers, PublicKey};
 use elara_core::limits::{BANS_MAX, ISSUERS_MAX, RELAY_KEYS_MAX};
 use elara_shards::Access;
 
+use super::second;
 use crate::error::ConfigError;
 
 /// Who may enter by wire v1. Default: nobody, because there is no relay key.
@@ -88,12 +89,6 @@ impl V1Config {
         let access = Access { relay, issuers, bans: self.bans.clone() };
         self.is_open().then(|| Arc::new(access))
     }
-}
-
-/// The index of the first item whose name an earlier one has.
-fn second<T, N: PartialEq>(items: &[T], name: impl Fn(&T) -> &N) -> Option<usize> {
-    (1..items.len())
-        .find(|index| items[..*index].iter().any(|earlier| name(earlier) == name(&items[*index])))
 }
 
 impl PartialEq for V1Config {

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use elara_core::Cidr;
 use elara_core::limits::{BANS_MAX, ISSUERS_MAX, RELAY_KEYS_MAX, V0_OPEN_BLOCKS_MAX};
 
+use super::TurnError;
+
 /// A setting that cannot be. Whoever wrote the configuration must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigError {
@@ -73,6 +75,8 @@ pub enum ConfigError {
     },
     /// A relay that serves wire v1 is told to close it.
     V1Closes,
+    /// TURN cannot be served like that.
+    Turn(TurnError),
     /// The admin listener would be heard by other machines.
     AdminPublic {
         /// Its address.
@@ -95,6 +99,7 @@ impl ConfigError {
             | Self::V1Closes => "v1.relay_keys",
             Self::NoIssuer | Self::Issuers { .. } | Self::KidTwice { .. } => "v1.issuers",
             Self::Bans { .. } => "v1.bans",
+            Self::Turn(error) => error.key(),
             Self::AdminPublic { .. } => "admin",
         }
     }
@@ -157,6 +162,7 @@ impl fmt::Display for ConfigError {
                 f,
                 "v1.relay_keys is empty: a relay that runs cannot close wire v1; restart it"
             ),
+            Self::Turn(error) => error.fmt(f),
             Self::AdminPublic { addr } => write!(
                 f,
                 "admin = {addr} is no address of this machine alone: it answers whoever asks, so \
@@ -167,3 +173,9 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+impl From<TurnError> for ConfigError {
+    fn from(error: TurnError) -> Self {
+        Self::Turn(error)
+    }
+}

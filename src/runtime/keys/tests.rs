@@ -130,3 +130,31 @@ fn debug_shows_no_secret() {
     let shown = format!("{:?}", load_relay(&folder.file(LINE, 0o600)));
     assert!(!shown.contains("AQEB"), "{shown}");
 }
+
+#[test]
+fn a_secret_for_turn_is_the_text_that_stands_in_its_file() {
+    let folder = Folder::new("turn");
+    let path = folder.0.join("turn.key");
+    create(&path, KeyKind::Turn, false).unwrap();
+    let line = fs::read_to_string(&path).unwrap();
+    let (label, text) = line.trim_end().split_once(' ').unwrap();
+    assert_eq!((label, text.len()), ("elara-turn-secret-v1", 43));
+    assert_eq!(load_turn(&path).unwrap().expose(), text);
+    let theirs = folder.file("another server's secret\n", 0o600);
+    assert_eq!(load_turn(&theirs).unwrap().expose(), "another server's secret");
+    assert!(load(&theirs).is_err(), "a file that does not say what it is for is for TURN only");
+}
+
+#[test]
+fn what_is_no_secret_for_turn_is_refused_and_never_quoted() {
+    let folder = Folder::new("no-turn");
+    let of = |text: &str| complaint(load_turn(&folder.file(text, 0o600)));
+    assert!(of(LINE).contains("kind issuer, not of kind turn"));
+    let torn = "elara-turn-secret-v1 AQEBAQEBAQEBAQEBAQEB";
+    for text in ["", "short AQEB", torn, "AQEBAQEBAQEBAQEB\nAQEBAQEBAQEBAQEB", &"AQEB ".repeat(150)] {
+        let refused = of(text);
+        assert!(refused.contains("elara keygen turn") && !refused.contains("AQEB"), "{refused}");
+    }
+    let open = folder.file("another server's secret\n", 0o640);
+    assert!(complaint(load_turn(&open)).contains("chmod 600"));
+}

@@ -1,0 +1,36 @@
+//! `elara turn`: credentials for a relay's TURN.
+
+mod user;
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+
+/// What `elara turn` is told.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Turn {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  elara turn user alice                            a password for alice, and the line for turn.users
+  elara turn user --secret turn.key --ttl 1h alice
+                                                   a credential that runs out in an hour";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a user of TURN, or a credential that runs out
+    User(user::User),
+}
+
+impl Turn {
+    /// Does what it was told.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::User(user) => user.run(),
+        }
+    }
+}
