@@ -72,6 +72,7 @@ impl World {
             max_peers: peers as usize,
             v0: Some(V0Policy { open: Cidr::PRIVATE.to_vec(), per_ip: 65_536 }),
             v1: None,
+            turn: None,
             hash_keys: (1, 2),
             seed: Secret::new([1; 32]),
         };

@@ -71,6 +71,7 @@ pub fn open_config() -> ShardConfig {
         max_peers: 100,
         v0: Some(V0Policy { open: Cidr::PRIVATE.to_vec(), per_ip: 64 }),
         v1: None,
+        turn: None,
         hash_keys: (1, 2),
         seed: Secret::new([1; 32]),
     }

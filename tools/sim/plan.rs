@@ -75,6 +75,7 @@ impl Plan {
             max_peers: self.max_peers,
             v0: self.v0.clone(),
             v1: None,
+            turn: None,
             hash_keys: self.hash_keys,
             seed: Secret::new([index as u8; 32]),
         }

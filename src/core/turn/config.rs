@@ -26,7 +26,7 @@ pub struct Config {
     pub secrets: Vec<SharedSecret>,
     /// Users with keys of their own.
     pub users: Vec<User>,
-    /// Where peers are met, at most one per family.
+    /// Where peers are met, at most one per family; where there are no users there need be none.
     pub relays: Vec<Relay>,
     /// Ports of relayed addresses.
     pub ports: RangeInclusive<u16>,
@@ -242,7 +242,11 @@ impl Config {
                 && relay.listen.is_ipv4() == family(relay.listen)
                 && relay.external.is_none_or(|ip| family(ip) == family(relay.listen))
         };
-        !self.relays.is_empty() && of(true) <= 1 && of(false) <= 1 && self.relays.iter().all(sound)
+        let nobody = self.secrets.is_empty() && self.users.is_empty();
+        (nobody || !self.relays.is_empty())
+            && of(true) <= 1
+            && of(false) <= 1
+            && self.relays.iter().all(sound)
     }
 }
 
@@ -261,9 +265,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_silent_is_sound_as_soon_as_there_is_a_relay() {
+    fn what_is_silent_is_sound_as_soon_as_whoever_may_use_it_has_a_relay() {
         assert_eq!(sound().check(), Ok(()));
-        assert_eq!(Config::default().check(), Err(ConfigError::Relays));
+        assert_eq!(Config::default().check(), Ok(()), "nobody needs one");
+        let users = vec![User::new("u", "elara", "p")];
+        let config = Config { users, ..Config::default() };
+        assert_eq!(config.check(), Err(ConfigError::Relays));
     }
 
     #[test]

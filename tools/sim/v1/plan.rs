@@ -103,6 +103,7 @@ impl Plan {
             max_peers: self.max_peers,
             v0: None,
             v1: Some(self.club.access()),
+            turn: None,
             hash_keys: self.hash_keys,
             seed: Secret::new(seed),
         }
