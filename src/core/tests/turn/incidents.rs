@@ -140,7 +140,7 @@ fn coturn_1999_a_stranger_costs_nothing() {
 #[test]
 fn coturn_1957_answers_to_strangers_are_counted() {
     let mut world = World::new(config());
-    let mut answered = |world: &mut World, n: u32| {
+    let answered = |world: &mut World, n: u32| {
         let mut stranger = Client::new(&format!("198.51.100.{}:{}", n % 250, 1 + n), "anna");
         let request = stranger.plain(Method::ALLOCATE, |_| {});
         match world.hand(stranger.addr, &request) {
@@ -282,10 +282,7 @@ fn coturn_2017_permissions_are_bounded() {
     assert_eq!(anna.permit(&mut world, &[&peer(TURN_PERMISSIONS.default)]), 508);
     assert_eq!(world.server.counts().permissions as u64, TURN_PERMISSIONS.default);
     for n in 0..TURN_PERMISSIONS.default {
-        assert!(
-            matches!(world.from_peer(relayed, &peer(n), 1), ToClient::Indication { .. }),
-            "{n}"
-        );
+        assert!(matches!(world.hears(relayed, &peer(n), 1), ToClient::Indication { .. }), "{n}");
     }
 }
 
