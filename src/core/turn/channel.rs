@@ -1,4 +1,5 @@
-//! Numbers for peers: each channel has one peer, each peer one channel, for ten minutes (RFC 8656 section 12).
+//! Numbers for peers: each channel has one peer, each peer one channel, for ten minutes (RFC 8656 section
+//! 12).
 //!
 //! ```text
 //!   number -> channel    few: one look at each.  many: places[number & mask], onward until found
