@@ -65,6 +65,10 @@ impl Allocation {
         self.legs.of(family).as_ref().filter(|leg| leg.expires > now)
     }
 
+    pub(super) fn leg_mut(&mut self, family: Family, now: Instant) -> Option<&mut Leg> {
+        self.legs.of_mut(family).as_mut().filter(|leg| leg.expires > now)
+    }
+
     /// Whether nothing of it lasts any longer.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         Family::ALL.into_iter().all(|family| self.leg(family, now).is_none())

@@ -4,8 +4,8 @@
 //!   due = max(due, now) + cost of this one          allowed while due - now <= tolerance
 //! ```
 //! `due` is when the next one would be on time if all came evenly; nothing ticks, nothing is refilled.
-//! [`Bucket`] counts the bytes of an allocation, both directions together; [`Replies`] counts answers to those
-//! who have proven nothing, by the neighbourhood they claim to come from and for the whole shard.
+//! [`Bucket`] counts the bytes of an allocation, both directions together; [`Replies`] counts answers to
+//! those who have proven nothing, by the neighbourhood they claim to come from and for the whole shard.
 
 use alloc::boxed::Box;
 use alloc::vec;

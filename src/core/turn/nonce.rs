@@ -3,10 +3,10 @@
 //! ```text
 //!   obMatJos2 | features, 4 letters | seconds since 1970, 8 hex digits | code, 20 letters
 //! ```
-//! The code covers the features, the time and the client's address. So a nonce shows that its bearer receives
-//! what is sent to that address, a client that was told of fewer features than there are repeats a nonce
-//! that is not ours (RFC 8489 section 9.2.1, against bidding down), and a stranger's request costs nothing to
-//! remember (coturn #1999, CVE-2025-69217: theirs were state, and could be guessed).
+//! The code covers the features, the time and the client's address. So a nonce shows that its bearer
+//! receives what is sent to that address, a client that was told of fewer features than there are repeats a
+//! nonce that is not ours (RFC 8489 section 9.2.1, against bidding down), and a stranger's request costs
+//! nothing to remember (coturn #1999, CVE-2025-69217: theirs were state, and could be guessed).
 
 use ring::hmac;
 

@@ -1,8 +1,9 @@
 //! Which peers a client may reach: one table for CreatePermission, ChannelBind and Send alike.
 //!
-//! An address is brought into its one spelling first (IPv4 mapped into IPv6 is IPv4), and an IPv6 address that
-//! carries an IPv4 address is judged as both. What is not out on the internet is denied, unless the operator
-//! allows it by name. Of this node itself only relayed addresses can be reached, and its listeners never.
+//! An address is brought into its one spelling first (IPv4 mapped into IPv6 is IPv4), and an IPv6 address
+//! that carries an IPv4 address is judged as both. What is not out on the internet is denied, unless the
+//! operator allows it by name. Of this node itself only relayed addresses can be reached, and its listeners
+//! never.
 
 use alloc::boxed::Box;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -12,10 +13,10 @@ use super::config::Config;
 use super::home::{Family, Homes};
 use crate::{Cidr, ClientAddr};
 
-/// What no peer is, unless it is allowed: this host and network, private and shared addresses, link-local ones
-/// (there clouds keep their metadata), loopback, special registries, benchmarks, multicast, what is reserved;
-/// the fixed address of one cloud's metadata; and the IPv6 that wraps IPv4 (RFC 8656 section 21.4: 6to4 and
-/// Teredo; RFC 4291: IPv4-compatible) or is site-local by RFC 3879.
+/// What no peer is, unless it is allowed: this host and network, private and shared addresses, link-local
+/// ones (there clouds keep their metadata), loopback, special registries, benchmarks, multicast, what is
+/// reserved; the fixed address of one cloud's metadata; and the IPv6 that wraps IPv4 (RFC 8656 section
+/// 21.4: 6to4 and Teredo; RFC 4291: IPv4-compatible) or is site-local by RFC 3879.
 const DENIED: [Cidr; 26] = [
     Cidr::v4([0, 0, 0, 0], 8),
     Cidr::v4([10, 0, 0, 0], 8),

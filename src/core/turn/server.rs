@@ -188,7 +188,10 @@ impl Server {
             Ok(proven) => proven,
             Err(denial) => return self.deny(asked, denial, out),
         };
-        self.bury(asked.from, asked.now, ports);
+        // What is over and has not been ended yet is nobody's any longer.
+        if let Some(number) = self.table.of(asked.from) {
+            self.settle(number, asked.now, ports);
+        }
         let granted = self.grant(asked, &proven.identity, ports, random);
         self.reply(asked, &proven.key, granted, out)
     }

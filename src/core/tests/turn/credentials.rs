@@ -1,4 +1,5 @@
-//! Who is let in: long-term credentials (RFC 8489 section 9.2), time-limited ones, stale nonces, bidding down.
+//! Who is let in: long-term credentials (RFC 8489 section 9.2), time-limited ones, stale nonces, bidding
+//! down.
 
 use elara_core::stun::attribute::{
     MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS,

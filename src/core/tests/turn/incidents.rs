@@ -1,5 +1,6 @@
-//! What went wrong elsewhere, and does not here. Each test is named after its incident; those that are about
-//! bytes alone stand in `stun/incidents.rs`, those about which peers are denied in `turn/peers.rs` once more.
+//! What went wrong elsewhere, and does not here. Each test is named after its incident; those that are
+//! about bytes alone stand in `stun/incidents.rs`, those about which peers are denied in `turn/peers.rs`
+//! once more.
 
 use elara_core::limits::{TURN_PERMISSIONS, TURN_REPLIES_PER_PREFIX};
 use elara_core::stun::attribute::{
@@ -94,8 +95,8 @@ fn coturn_1946_and_slack_2020_own_endpoints() {
     }
 }
 
-/// CVE-2025-69217: nonces and relay ports came from a generator that could be predicted. Here both follow from
-/// what the caller's generator gives and from secret keys, and from nothing else.
+/// CVE-2025-69217: nonces and relay ports came from a generator that could be predicted. Here both follow
+/// from what the caller's generator gives and from secret keys, and from nothing else.
 #[test]
 fn cve_2025_69217_nothing_follows_from_what_was_seen() {
     let ports = |seed| -> Vec<u16> {
@@ -140,7 +141,7 @@ fn coturn_1999_a_stranger_costs_nothing() {
 #[test]
 fn coturn_1957_answers_to_strangers_are_counted() {
     let mut world = World::new(config());
-    let mut answered = |world: &mut World, n: u32| {
+    let answered = |world: &mut World, n: u32| {
         let mut stranger = Client::new(&format!("198.51.100.{}:{}", n % 250, 1 + n), "anna");
         let request = stranger.plain(Method::ALLOCATE, |_| {});
         match world.hand(stranger.addr, &request) {
@@ -190,7 +191,8 @@ fn coturn_1829_answers_are_short() {
     assert!(!said.message().has(SOFTWARE));
 }
 
-/// coturn #1957 once more: what is no request is never answered, so that two servers cannot be set on each other.
+/// coturn #1957 once more: what is no request is never answered, so that two servers cannot be set on each
+/// other.
 #[test]
 fn responses_and_indications_are_never_answered() {
     let mut world = World::new(config());
@@ -213,9 +215,9 @@ fn responses_and_indications_are_never_answered() {
 }
 
 /// CVE-2026-43994 (coturn before 4.10: an OAuth token overflowed the stack before authentication),
-/// GHSA-34rh-wp3j-6cxc (pion: a malformed address panicked), RUSTSEC-2026-0037 (quinn: unwrap on a peer's input),
-/// coturn #1844 and #1964 (lengths cut down to 16 bits): every attribute at every length, before and after
-/// authentication.
+/// GHSA-34rh-wp3j-6cxc (pion: a malformed address panicked), RUSTSEC-2026-0037 (quinn: unwrap on a peer's
+/// input), coturn #1844 and #1964 (lengths cut down to 16 bits): every attribute at every length, before
+/// and after authentication.
 #[test]
 fn cve_2026_43994_and_its_like_every_attribute_at_every_length() {
     let mut world = World::new(config());
@@ -282,10 +284,7 @@ fn coturn_2017_permissions_are_bounded() {
     assert_eq!(anna.permit(&mut world, &[&peer(TURN_PERMISSIONS.default)]), 508);
     assert_eq!(world.server.counts().permissions as u64, TURN_PERMISSIONS.default);
     for n in 0..TURN_PERMISSIONS.default {
-        assert!(
-            matches!(world.from_peer(relayed, &peer(n), 1), ToClient::Indication { .. }),
-            "{n}"
-        );
+        assert!(matches!(world.hears(relayed, &peer(n), 1), ToClient::Indication { .. }), "{n}");
     }
 }
 
