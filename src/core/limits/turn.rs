@@ -2,7 +2,7 @@
 
 use core::ops::RangeInclusive;
 
-use super::{Pace, Range};
+use super::{LASTING_BUFFERS, Pace, RECEIVE_BUFFERS, Range, SEGMENTS_MAX};
 use crate::time::Span;
 
 // ---- STUN messages -------------------------------------------------------------------------------
@@ -103,7 +103,6 @@ const _: () = assert!(TURN_PERMISSIONS.max < 1 << 16 && TURN_CHANNELS.max < (1 <
 const _: () = assert!(TURN_RESERVATION_FOR.as_nanos() >= 30 * TURN_TICK.as_nanos());
 // Timers must be fine enough to tell the lifetimes apart.
 const _: () = assert!(TURN_TICK.as_nanos() * 60 <= TURN_PERMISSION_FOR.as_nanos());
-use super::{LASTING_BUFFERS, RECEIVE_BUFFERS, SEGMENTS_MAX};
 
 // ---- Relay sockets -------------------------------------------------------------------------------
 
