@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use elara_core::stun::{Class, Method, TransactionId, Writer, attribute};
 use support::caller::PATIENCE;
+use support::folder::write_private;
 use support::process::Process;
 use support::turn::{Heard, TurnCaller};
 
@@ -32,7 +33,7 @@ impl Relay {
             "listen = \"{listen}\"\nadmin = \"off\"\nio = \"{io}\"\nshards = 1\n\n\
              [turn]\nusers = [\"{USER}:{PASSWORD}\"]\n{reach}\n{more}\n"
         );
-        fs::write(&config, text).unwrap();
+        write_private(&config, &text);
         let mut process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
         let addr = process.listening_on();
         fs::remove_file(&config).unwrap();

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use support::folder::write_private;
 use support::process::Process;
 
 const USER: &str = "ada";
@@ -27,7 +28,7 @@ impl Relay {
             "listen = \"{listen}\"\nadmin = \"off\"\nio = \"{io}\"\nshards = 1\n\n[turn]\nusers = [\"{USER}:{PASSWORD}\"]\n\
              allow_peers = [\"127.0.0.0/8\", \"::1/128\"]\nchannel_range = \"rfc5766\"\n{more}"
         );
-        fs::write(&config, text).unwrap();
+        write_private(&config, &text);
         let mut process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
         let addr = process.listening_on();
         Self { process, addr, config }

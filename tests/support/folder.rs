@@ -1,7 +1,9 @@
 //! A folder in which the binary runs, with the keys and files of one test.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use super::process::elara;
@@ -62,4 +64,11 @@ impl Drop for Folder {
 pub fn value<'t>(facts: &'t str, fact: &str) -> &'t str {
     let mut values = facts.lines().filter_map(|line| line.strip_prefix(fact)?.strip_prefix(": "));
     values.next().unwrap_or_else(|| panic!("no {fact} in {facts}"))
+}
+
+/// Writes a file that only its owner may read, as one with passwords in it has to be.
+pub fn write_private(path: &Path, text: &str) {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }
