@@ -120,7 +120,8 @@ impl Peers {
 
 /// The IPv4 address inside an IPv6 address.
 fn wrapped(addr: &ClientAddr) -> Option<ClientAddr> {
-    if Family::of(addr) == Family::V4 {
+    // `::` and `::1` wrap nothing (RFC 4291 section 2.5.5.1): they are what they are.
+    if Family::of(addr) == Family::V4 || addr.is_loopback() || is_unspecified(addr) {
         return None;
     }
     let bits = u128::from_be_bytes(*addr.ip_bytes());
