@@ -7,23 +7,31 @@
 //! **The contract.** One cycle is: [`Io::enter`] once, [`Io::now`] once, [`Io::receive`] until `None`
 //! or until the budget is spent, any number of [`Io::send`]s, and around again. A [`Slice`] names
 //! received bytes and stays good until the next `enter`: sends read straight from the receive
-//! buffer, so nothing that came is copied in user space. What the shard made itself ([`Io::send_bytes`])
-//! is copied once, into memory of the back end's own. No method allocates or blocks, except that `enter`
-//! waits.
+//! buffer, so nothing that came is copied in user space. What the shard made itself ([`Io::send_bytes`],
+//! [`Io::note`]) is copied once, into memory of the back end's own. No method allocates or blocks, except
+//! that `enter` waits and [`Io::open`] may allocate.
+//!
+//! **Ports.** A shard has one socket of its own, [`Port::DATA`], and opens and closes others as TURN hands out
+//! relayed addresses. All share buffers, queue and books: what comes says to which port, what leaves says
+//! from which. A number is used again only when nothing of its last socket is left.
 
 mod arena;
+mod cut;
 mod lasting;
 mod ledger;
 pub mod memory;
 mod meter;
+mod notes;
 mod refusals;
+mod sockets;
 pub mod syscall;
 pub mod uring;
 
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use elara_core::ClientAddr;
+use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX, SLICES_MAX};
 use elara_core::time::{Instant, Span, UnixMillis};
 
 use crate::counters::Egress;
@@ -94,6 +102,30 @@ pub struct Strain {
     pub overflowed: u64,
 }
 
+/// One of a shard's sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port(pub u16);
+
+impl Port {
+    /// The shard's own socket: the data port, there from the beginning to the end.
+    pub const DATA: Self = Self(0);
+}
+
+/// What the network said about a datagram that a relay socket had sent: an ICMP error, not yet believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreachable {
+    /// The socket.
+    pub port: Port,
+    /// Where the datagram was to go.
+    pub to: ClientAddr,
+    /// The ICMP type, of ICMPv6 where `to` is IPv6.
+    pub kind: u8,
+    /// The ICMP code.
+    pub code: u8,
+    /// The MTU of the next hop, where the datagram was too long for it; else mostly 0.
+    pub info: u32,
+}
+
 /// Bytes in a buffer of the back end. Good until the next [`Io::enter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
@@ -128,6 +160,8 @@ impl Slice {
 /// kernel glued together (GRO). Only the last datagram of a train may be shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Train {
+    /// Which socket it came to.
+    pub port: Port,
     /// Who sent it.
     pub from: ClientAddr,
     /// All of its bytes.
@@ -203,13 +237,49 @@ pub trait Io {
     /// The bytes a slice names.
     fn bytes(&self, slice: Slice) -> &[u8];
 
-    /// Queues one send: the slices, one after the other, to `to`. `segment` 0 makes them one datagram;
-    /// otherwise the kernel cuts the bytes every `segment` bytes (GSO), and all slices but the last
-    /// must be multiples of it. At most `limits::SEGMENTS_MAX` slices and datagrams. Never waits: what
-    /// the kernel does not take at once is dropped and counted in [`Io::egress`]. Sends leave in the
-    /// order they were queued. `tag` is below `limits::SEND_TAGS` and comes back with [`Io::refused`]
-    /// when the send is refused; 0 is nobody's, and never comes back.
-    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32);
+    /// [`Io::send_from`] the shard's own socket.
+    #[inline]
+    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        self.send_from(Port::DATA, to, slices, segment, tag);
+    }
+
+    /// Queues one send from `port`: the slices, one after the other, to `to`. `segment` 0 makes them one
+    /// datagram; otherwise the kernel cuts what they are together every `segment` bytes (GSO), wherever one
+    /// slice ends and the next begins. At most `limits::SLICES_MAX` slices and `limits::SEGMENTS_MAX`
+    /// datagrams. Never waits: what the kernel does not take at once is dropped and counted in
+    /// [`Io::egress`]. Sends of one port leave in the order they were queued. `tag` is below
+    /// `limits::SEND_TAGS` and comes back with [`Io::refused`] when the send is refused; 0 is nobody's, and
+    /// never comes back.
+    fn send_from(&mut self, port: Port, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32);
+
+    /// Sends one datagram of all slices from `port` at once, behind what is queued, and lets nobody on its
+    /// way cut it into fragments (DF set, in IPv4). Some system calls: for those who ask for it. Counted as
+    /// other sends are, and told to nobody.
+    fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]);
+
+    /// Keeps a few bytes of the shard's own until the next `enter`, to be sent among other slices: the header
+    /// before a payload that was received. `None` when the cycle has `limits::NOTE_BUFFERS` full of them.
+    fn note(&mut self, bytes: &[u8]) -> Option<Slice>;
+
+    /// Opens a socket for a relayed address, `local` with its port. Nothing that it sends carries DF, and the
+    /// network's errors about that come with [`Io::unreachable`]; an error that is not heard yet may cost
+    /// the port its next send, which then has failed.
+    ///
+    /// # Errors
+    /// What the kernel says: `AddrInUse`, `AddrNotAvailable`, no descriptor left. `StorageFull` when
+    /// `limits::RELAY_SOCKETS_MAX` are open or not yet gone, or as many as the process may have descriptors;
+    /// `InvalidInput` when `local` has no port.
+    fn open(&mut self, local: SocketAddr) -> io::Result<Port>;
+
+    /// Closes a socket that was opened; of another nothing happens. What was queued from it still leaves,
+    /// and nothing of it is received from here on. Number and address are free again when [`Io::receive`] has
+    /// answered `None` after the next [`Io::enter`].
+    fn close(&mut self, port: Port);
+
+    /// The next error that the network has sent back to a relay socket, each told once. To be asked for every
+    /// cycle, until `None`, after [`Io::receive`] has answered that: at most `limits::CYCLE_REPORTS_MAX` are
+    /// looked at in a cycle, and what is not asked for takes the room of what comes in.
+    fn unreachable(&mut self) -> Option<Unreachable>;
 
     /// Queues one datagram the shard made itself: copies `bytes`, at most `limits::V1_FRAME_MAX` of them,
     /// and sends them to `to` as [`Io::send`] would, in order with the others, counted and tagged alike.
@@ -250,15 +320,12 @@ pub trait Io {
     fn starved(&self) -> u64;
 }
 
-/// The datagrams that `slices` are when they are cut every `segment` bytes.
-fn pieces(slices: &[Slice], segment: u16) -> impl Iterator<Item = Slice> {
-    slices.iter().flat_map(move |whole| {
-        (0..whole.len.div_ceil(segment)).map(move |index| {
-            let offset = index * segment;
-            let len = segment.min(whole.len - offset);
-            Slice { len, start: whole.start + u32::from(offset), ..*whole }
-        })
-    })
+/// Whether the kernel can be asked for a send of so many slices at all.
+#[inline]
+const fn is_possible(slices: usize, send: &Refusal) -> bool {
+    slices <= SLICES_MAX
+        && send.datagrams <= SEGMENTS_MAX as u32
+        && send.bytes <= DATAGRAM_MAX as u32
 }
 
 /// Whether a receive error says that the socket itself is no good. Others tell of an earlier send of ours
@@ -276,6 +343,7 @@ mod tests {
 
     fn train(len: u16, segment: u16) -> Train {
         Train {
+            port: Port::DATA,
             from: ClientAddr::from((Ipv4Addr::LOCALHOST, 1)),
             slice: Slice { buffer: 3, len, start: 100 },
             segment,
@@ -311,13 +379,6 @@ mod tests {
         assert_eq!(whole.rest(3), None);
         assert_eq!(train(120, 0).rest(1), None);
         assert_eq!(train(0, 0).rest(1), None);
-    }
-
-    #[test]
-    fn who_cannot_have_it_cut_sends_piece_by_piece() {
-        let slice = |start, len| Slice { buffer: 3, len, start };
-        let cut: Vec<Slice> = pieces(&[slice(0, 20), slice(50, 15)], 10).collect();
-        assert_eq!(cut, [slice(0, 10), slice(10, 10), slice(50, 10), slice(60, 5)]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! The data port: one UDP socket per shard on one address, steered by the kernel.
+//! The data port: one UDP socket per shard on one address, steered by the kernel. And relay sockets: one for
+//! each address that TURN hands out.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 
-use elara_core::limits::SOCKET_BUFFER_BYTES;
+use elara_core::limits::{RELAY_SOCKET_BUFFER_BYTES, SOCKET_BUFFER_BYTES};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::steer;
@@ -41,12 +42,36 @@ pub fn bind(addr: SocketAddr, shards: usize) -> io::Result<Vec<UdpSocket>> {
     Ok(sockets)
 }
 
-fn open(addr: SocketAddr) -> io::Result<Socket> {
-    let (domain, family) = match addr {
-        SocketAddr::V4(_) => (Domain::IPV4, Family::V4),
-        SocketAddr::V6(_) => (Domain::IPV6, Family::V6),
+/// Binds a relay socket to `local`: of one family, alone on its address, told what the network says of what it
+/// sends, and free to be cut into fragments on the way.
+///
+/// # Errors
+/// What the kernel refuses: an address in use, or not ours; no descriptor left.
+pub fn relay(local: SocketAddr) -> io::Result<UdpSocket> {
+    let (socket, family) = new(local)?;
+    if family == Family::V6 {
+        socket.set_only_v6(true)?;
+    }
+    options::set_buffers(socket.as_fd(), RELAY_SOCKET_BUFFER_BYTES);
+    options::set_gro(socket.as_fd())?;
+    options::set_fragmentable(socket.as_fd(), family)?;
+    options::set_reports(socket.as_fd(), family)?;
+    socket.bind(&local.into())?;
+    Ok(socket.into())
+}
+
+fn new(addr: SocketAddr) -> io::Result<(Socket, Family)> {
+    let family = Family::of(&addr);
+    let domain = match family {
+        Family::V4 => Domain::IPV4,
+        Family::V6 => Domain::IPV6,
     };
     let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    Ok((socket, family))
+}
+
+fn open(addr: SocketAddr) -> io::Result<Socket> {
+    let (socket, family) = new(addr)?;
     if family == Family::V6 {
         socket.set_only_v6(false)?;
     }

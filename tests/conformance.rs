@@ -1,15 +1,16 @@
 //! One script, three back ends, one result: nothing above `Io` can tell which one it runs on.
 //!
 //! Every conversation is held over io_uring, over recvmmsg/sendmmsg, and over the network in memory. Those
-//! here are with a shard; those in `conformance/edge.rs` and `conformance/walls.rs` with the back end
-//! itself, through the contract of `elara_shards::io`.
+//! here are with a shard; those in the folder with the back end itself, through the contract of
+//! `elara_shards::io`: `edge` and `walls` with its own socket, the others with relay ports.
 
 mod support;
 
 use elara_core::limits::CYCLE_SENDS_MAX;
 use elara_shards::{Counters, Verdict};
 use support::frames::{frame, frame_of};
-use support::room::{InMemory, OverSyscall, OverUring, Place, Room};
+use support::ports::PortPlace;
+use support::room::{InMemory, OverSyscall, OverUring, Room};
 
 macro_rules! on_every_back_end {
     ($($(#[$doc:meta])* fn $name:ident<$place:ident>() $body:block)*) => {$(
@@ -17,7 +18,7 @@ macro_rules! on_every_back_end {
             use super::*;
 
             $(#[$doc])*
-            fn conversation<$place: Place>() $body
+            fn conversation<$place: crate::support::ports::PortPlace>() $body
 
             #[test]
             fn over_uring() { conversation::<OverUring>() }
@@ -33,6 +34,14 @@ macro_rules! on_every_back_end {
 
 #[path = "conformance/edge.rs"]
 mod edge;
+#[path = "conformance/errors.rs"]
+mod errors;
+#[path = "conformance/many.rs"]
+mod many;
+#[path = "conformance/notes.rs"]
+mod notes;
+#[path = "conformance/ports.rs"]
+mod ports;
 #[path = "conformance/walls.rs"]
 mod walls;
 
@@ -40,7 +49,7 @@ const ROOM: u64 = 0x1111;
 const OTHER: u64 = 0x2222;
 
 /// Everybody says hello, so that everybody is known; what was heard of it is forgotten.
-fn introduce<P: Place>(room: &mut Room<P>, session: u64, peers: std::ops::Range<usize>) {
+fn introduce<P: PortPlace>(room: &mut Room<P>, session: u64, peers: std::ops::Range<usize>) {
     for peer in peers.clone() {
         room.say(peer, &frame(session, peer as u64, b"hello"));
         room.settle();

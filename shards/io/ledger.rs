@@ -1,5 +1,6 @@
 //! The accounts of a back end's sends: what was queued, and what came back refused.
 
+use super::Port;
 use super::refusals::Refusals;
 use crate::counters::{Egress, Reason, Refusal};
 
@@ -11,14 +12,24 @@ pub(super) struct Ledger {
     bytes: u64,
     busy: u64,
     failed: u64,
-    /// Some device has refused to cut.
+    /// Some device has refused to cut what the shard's own socket sent.
     uncut: bool,
+    /// The same of relay sockets: where those send to, strangers choose.
+    uncut_relayed: bool,
     refusals: Refusals,
 }
 
 impl Ledger {
     pub(super) fn new() -> Self {
-        Self { queued: 0, bytes: 0, busy: 0, failed: 0, uncut: false, refusals: Refusals::new() }
+        Self {
+            queued: 0,
+            bytes: 0,
+            busy: 0,
+            failed: 0,
+            uncut: false,
+            uncut_relayed: false,
+            refusals: Refusals::new(),
+        }
     }
 
     /// Books a send as sent, until it is refused.
@@ -28,21 +39,22 @@ impl Ledger {
         self.bytes += send.bytes as u64;
     }
 
-    pub(super) fn refuse(&mut self, send: Refusal, why: Reason) {
+    pub(super) fn refuse(&mut self, port: Port, send: Refusal, why: Reason) {
         self.bytes = self.bytes.saturating_sub(u64::from(send.bytes));
         match why {
             Reason::Busy => self.busy += u64::from(send.datagrams),
             Reason::Failed | Reason::Uncut => self.failed += u64::from(send.datagrams),
         }
-        self.uncut |= why == Reason::Uncut && send.datagrams > 1;
+        let uncut = if port == Port::DATA { &mut self.uncut } else { &mut self.uncut_relayed };
+        *uncut |= why == Reason::Uncut && send.datagrams > 1;
         self.refusals.push(send);
     }
 
-    /// Whether the kernel can be asked to cut. Once a device could not, the back end cuts itself: one send
-    /// for each datagram, which costs more and arrives.
+    /// Whether the kernel can be asked to cut what `port` sends. Once a device could not, the back end cuts
+    /// itself: one send for each datagram, which costs more and arrives.
     #[inline]
-    pub(super) const fn cuts(&self) -> bool {
-        !self.uncut
+    pub(super) fn cuts(&self, port: Port) -> bool {
+        if port == Port::DATA { !self.uncut } else { !self.uncut_relayed }
     }
 
     /// The next refusal that is somebody's.
@@ -79,14 +91,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_device_that_cannot_cut_is_enough() {
-        let mut ledger = Ledger::new();
-        for (datagrams, why) in [(1, Reason::Uncut), (9, Reason::Busy), (9, Reason::Failed)] {
-            ledger.refuse(Refusal { tag: 0, datagrams, bytes: 9 }, why);
-            assert!(ledger.cuts(), "{why:?}");
+    fn one_device_that_cannot_cut_is_enough_for_the_kind_of_socket_it_hit() {
+        const RELAY: Port = Port(7);
+        for (port, other) in [(Port::DATA, RELAY), (RELAY, Port::DATA)] {
+            let mut ledger = Ledger::new();
+            for (datagrams, why) in [(1, Reason::Uncut), (9, Reason::Busy), (9, Reason::Failed)] {
+                ledger.refuse(port, Refusal { tag: 0, datagrams, bytes: 9 }, why);
+                assert!(ledger.cuts(port), "{why:?}");
+            }
+            ledger.refuse(port, Refusal { tag: 0, datagrams: 2, bytes: 9 }, Reason::Uncut);
+            assert!(!ledger.cuts(port) && ledger.cuts(other));
+            assert_eq!((ledger.egress().busy, ledger.egress().failed), (9, 12));
         }
-        ledger.refuse(Refusal { tag: 0, datagrams: 2, bytes: 9 }, Reason::Uncut);
-        assert!(!ledger.cuts());
-        assert_eq!((ledger.egress().busy, ledger.egress().failed), (9, 12));
     }
 }

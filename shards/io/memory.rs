@@ -6,6 +6,9 @@
 //! `enter` notes what was asked ([`Memory::asked`]) and returns at once, and whoever turns the clock
 //! decides when the next cycle runs. All memory is taken in [`Memory::new`].
 //!
+//! Relay ports have addresses, nothing else of their own: what comes to any of them waits in a queue beside the
+//! shard's own, so that a flood of one is not a loss of the other.
+//!
 //! ```text
 //!   deliver ─▶ queue ─▶ enter: buffers ─▶ receive ─▶ shard ─▶ send ─▶ settle ─▶ sent
 //!              (bounded: dropped)                             (enter settles too)
@@ -16,7 +19,10 @@
 mod mischief;
 mod outbox;
 mod pool;
+mod ports;
 mod queue;
+
+use std::net::SocketAddr;
 
 use elara_core::ClientAddr;
 use elara_core::limits;
@@ -24,14 +30,16 @@ use elara_core::random::{Random, Seeded};
 use elara_core::time::{Instant, Span, UnixMillis};
 
 use super::lasting::Lasting;
-use super::{Io, Refusal, Slice, Strain, Train, Wait};
+use super::notes::Notes;
+use super::{Io, Port, Refusal, Slice, Strain, Train, Unreachable, Wait};
 use crate::counters::Egress;
 
 pub use mischief::Mischief;
 pub use outbox::{Outcome, Sent};
 
-use outbox::Outbox;
-use pool::{LASTING, Pool};
+use outbox::{Origin, Outbox};
+use pool::{LASTING, NOTES, Pool};
+use ports::Ports;
 use queue::Queue;
 
 /// How much memory a [`Memory`] takes, once.
@@ -41,7 +49,7 @@ pub struct Capacity {
     pub buffers: usize,
     /// Bytes of each, at most 65,536.
     pub buffer_bytes: usize,
-    /// Datagrams the receive queue holds.
+    /// Datagrams the receive queue holds; that of all relay ports together holds as many.
     pub queue_datagrams: usize,
     /// Their bytes.
     pub queue_bytes: usize,
@@ -77,9 +85,17 @@ pub struct Memory {
     calendar: (UnixMillis, Instant),
     asked: Wait,
     queue: Queue,
+    /// What comes to relay ports; without room before the first is opened.
+    relayed: Queue,
+    /// Datagrams and bytes it will have room for.
+    relayed_room: (usize, usize),
+    /// It is the relay ports' turn to get a buffer.
+    relays_turn: bool,
+    ports: Ports,
     pool: Pool,
     outbox: Outbox,
     lasting: Lasting,
+    notes: Notes,
     mischief: Mischief,
     random: Seeded,
     strain: Strain,
@@ -100,9 +116,14 @@ impl Memory {
             calendar: (CALENDAR, Instant::ZERO),
             asked: Wait::No,
             queue: Queue::new(capacity.queue_datagrams, capacity.queue_bytes),
+            relayed: Queue::new(0, 0),
+            relayed_room: (capacity.queue_datagrams, capacity.queue_bytes),
+            relays_turn: false,
+            ports: Ports::new(),
             pool: Pool::new(capacity.buffers, capacity.buffer_bytes),
             outbox: Outbox::new(capacity.send_queue, capacity.sent_datagrams, capacity.sent_bytes),
             lasting: Lasting::new(LASTING),
+            notes: Notes::new(NOTES),
             mischief: Mischief::default(),
             random: Seeded::new(seed),
             strain: Strain::default(),
@@ -141,17 +162,46 @@ impl Memory {
         &mut self.mischief
     }
 
-    /// A datagram arrives at the socket. False when its queue is full, and the datagram is dropped.
+    /// A datagram arrives at the shard's own socket. False when its queue is full, and it is dropped.
     pub fn deliver(&mut self, from: &ClientAddr, datagram: &[u8]) -> bool {
-        let room = self.queue.push(from, datagram, self.mischief.queue_bytes);
+        self.deliver_to(Port::DATA, from, datagram)
+    }
+
+    /// A datagram arrives at a port. False when its queue is full, or nobody has such a port, and it is
+    /// dropped.
+    pub fn deliver_to(&mut self, port: Port, from: &ClientAddr, datagram: &[u8]) -> bool {
+        let Some(to) = self.ports.name(port) else { return false };
+        let limit = self.mischief.queue_bytes;
+        if port != Port::DATA {
+            return self.relayed.push(to, from, datagram, limit);
+        }
+        let room = self.queue.push(to, from, datagram, limit);
         self.strain.overflowed += u64::from(!room);
         room
+    }
+
+    /// The network says something about what a relay port has sent. False when nobody has such a port, or too
+    /// much waits to be heard.
+    pub fn report(&mut self, report: Unreachable) -> bool {
+        self.ports.report(report)
+    }
+
+    /// The address of an open relay port.
+    #[must_use]
+    pub fn local(&self, port: Port) -> Option<SocketAddr> {
+        self.ports.local(port)
+    }
+
+    /// The open relay port that has an address.
+    #[must_use]
+    pub fn port_at(&self, local: SocketAddr) -> Option<Port> {
+        self.ports.at(local)
     }
 
     /// Whether something has arrived that has not been received.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        !self.queue.is_empty() || self.pool.has_ready()
+        !self.queue.is_empty() || !self.relayed.is_empty() || self.pool.has_ready()
     }
 
     /// What the last `enter` was asked to wait for.
@@ -168,7 +218,7 @@ impl Memory {
 
     /// Judges the queued sends, as the next `enter` would.
     pub fn settle(&mut self) {
-        self.outbox.settle(&self.pool, &self.mischief, &mut self.random);
+        self.outbox.settle(&self.pool, &mut self.ports, &self.mischief, &mut self.random);
     }
 
     /// The datagrams of all settled sends since the last [`Memory::clear_sent`], in order, whatever
@@ -194,16 +244,23 @@ impl Memory {
         (self.idle, self.truncated)
     }
 
-    /// The kernel's half of `enter`: from the queue into free buffers.
+    fn push(&mut self, origin: Origin, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        if !self.outbox.push(origin, to, slices, segment, tag) {
+            self.settle();
+            let queued = self.outbox.push(origin, to, slices, segment, tag);
+            assert!(queued, "one send has more slices than a whole queue of sends");
+        }
+    }
+
+    /// The kernel's half of `enter`: from the queues into free buffers, in turn.
     fn fill(&mut self) {
-        if !self.queue.is_empty() && self.random.chance(self.mischief.idle) {
+        let waits = !self.queue.is_empty() || !self.relayed.is_empty();
+        if waits && self.random.chance(self.mischief.idle) {
             self.idle += 1;
             return;
         }
-        for _ in 0..self.mischief.batch {
-            if self.queue.is_empty() {
-                return;
-            }
+        let mut brought = 0;
+        while brought < self.mischief.batch && !(self.queue.is_empty() && self.relayed.is_empty()) {
             let Some(buffer) = self.pool.take(self.mischief.buffers) else {
                 self.starved += 1;
                 return;
@@ -212,9 +269,13 @@ impl Memory {
                 true => 1 + self.random.below(self.mischief.train as u64) as usize,
                 false => self.mischief.train,
             };
-            let Some(mut message) = self.queue.take_train(self.pool.buffer_mut(buffer), longest)
-            else {
-                return;
+            let of_relays = !self.relayed.is_empty() && (self.relays_turn || self.queue.is_empty());
+            let queue = if of_relays { &mut self.relayed } else { &mut self.queue };
+            self.relays_turn = !of_relays;
+            let taken = queue.take_train(self.pool.buffer_mut(buffer), longest);
+            let Some(mut message) = taken.filter(|message| self.ports.knows(message.to)) else {
+                self.pool.untake(buffer);
+                continue;
             };
             if self.random.chance(self.mischief.truncate) {
                 message.len = self.random.below(u64::from(message.len) + 1) as u16;
@@ -222,6 +283,7 @@ impl Memory {
             }
             self.truncated += u64::from(message.truncated);
             self.pool.push_ready(buffer, message);
+            brought += 1;
         }
     }
 }
@@ -230,6 +292,8 @@ impl Io for Memory {
     fn enter(&mut self, wait: Wait) -> std::io::Result<()> {
         self.settle();
         self.lasting.settle();
+        self.notes.clear();
+        self.ports.enter();
         self.pool.recycle();
         self.asked = wait;
         self.fill();
@@ -250,19 +314,54 @@ impl Io for Memory {
     }
 
     fn put_back(&mut self, rest: Train) {
-        self.pool.put_back(&rest);
+        if let Some(to) = self.ports.name(rest.port) {
+            self.pool.put_back(&rest, to);
+        }
     }
 
     fn bytes(&self, slice: Slice) -> &[u8] {
         self.pool.bytes(slice)
     }
 
-    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
-        if !self.outbox.push(to, slices, segment, tag) {
-            self.settle();
-            let queued = self.outbox.push(to, slices, segment, tag);
-            assert!(queued, "one send has more slices than a whole queue of sends");
+    fn send_from(&mut self, port: Port, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        let origin = Origin { port, from: self.ports.local(port), unfragmented: false };
+        if origin.from.is_none() && port != Port::DATA {
+            return self.outbox.fail(slices, segment, tag);
         }
+        self.push(origin, to, slices, segment, tag);
+    }
+
+    fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
+        let Some(from) = self.ports.local(port) else {
+            return self.send_from(port, to, slices, 0, 0);
+        };
+        let origin = Origin { port, from: Some(from), unfragmented: true };
+        self.push(origin, to, slices, 0, 0);
+        self.settle();
+    }
+
+    fn note(&mut self, bytes: &[u8]) -> Option<Slice> {
+        let (buffer, at) = self.notes.place(bytes.len())?;
+        Some(self.pool.write(buffer, at, bytes))
+    }
+
+    fn open(&mut self, local: SocketAddr) -> std::io::Result<Port> {
+        let port = self.ports.open(local)?;
+        let (datagrams, bytes) = std::mem::take(&mut self.relayed_room);
+        if datagrams > 0 {
+            self.relayed = Queue::new(datagrams, bytes);
+        }
+        Ok(port)
+    }
+
+    fn close(&mut self, port: Port) {
+        if self.ports.close(port) {
+            self.pool.forget(port);
+        }
+    }
+
+    fn unreachable(&mut self) -> Option<Unreachable> {
+        self.ports.unreachable()
     }
 
     fn send_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) {

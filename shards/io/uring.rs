@@ -4,25 +4,34 @@
 //! send carries MSG_DONTWAIT and ends inside `io_uring_enter`. A multishot posts at most a few dozen
 //! messages before it yields, so [`Io::receive`] asks again before it says "no more": a burst
 //! stays whole, within the shard's budget.
+//!
+//! All sockets are registered files and receive into the same buffers, each by a multishot of its own. When
+//! buffers run out, every multishot that wanted one has ended; they are armed again when buffers are back,
+//! the shard's own socket first, the others in turn and no more of them in a cycle than there are buffers.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 
 use elara_core::ClientAddr;
 use elara_core::limits::{
-    LASTING_BUFFERS, RECEIVE_BUFFERS, SEGMENTS_MAX, SEND_QUEUE, V1_FRAME_MAX,
+    CYCLE_ARMS_MAX, LASTING_BUFFERS, NOTE_BUFFERS, RECEIVE_BUFFERS, RELAY_SOCKETS_MAX, SEND_QUEUE,
+    SLICES_MAX, V1_FRAME_MAX,
 };
 use elara_core::time::{Instant, UnixMillis};
 
+use super::cut::cut;
 use super::lasting::Lasting;
 use super::ledger::{Ledger, weigh};
 use super::meter::Meter;
-use super::{Io, Refusal, Slice, Strain, Train, Wait, is_lasting, pieces};
+use super::notes::Notes;
+use super::sockets::Sockets;
+use super::{Io, Port, Refusal, Slice, Strain, Train, Unreachable, Wait, is_lasting, is_possible};
 use crate::counters::{Egress, Reason};
 use crate::sys::cpu;
 use crate::sys::message::Family;
-use crate::sys::ring::{Completion, Ring};
+use crate::sys::mmsg::SendBatch;
+use crate::sys::ring::{Completion, Ring, Sizes};
 use crate::sys::wait::Bell;
 
 /// The io_uring back end of one shard.
@@ -35,13 +44,15 @@ pub struct Uring {
     /// Why receiving cannot go on, to be told by the next `enter`.
     broken: Option<io::Error>,
     lasting: Lasting,
+    notes: Notes,
     ledger: Ledger,
     meter: Meter,
     starved: u64,
-    /// Receiving has ended and must be armed again once buffers are back.
-    ended: bool,
     now: Instant,
     socket: UdpSocket,
+    relays: Sockets,
+    /// For the one datagram that goes past the ring.
+    aside: SendBatch,
 }
 
 impl Uring {
@@ -52,20 +63,30 @@ impl Uring {
     pub fn new(socket: UdpSocket, bell: &Bell) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let family = Family::of(&socket.local_addr()?);
-        let (buffers, lasting) = (RECEIVE_BUFFERS as u16, LASTING_BUFFERS as u16);
-        let ring = Ring::new(socket.as_fd(), family, bell, buffers, SEND_QUEUE as u32, lasting)?;
+        // A ring has no more registered files than the process may have descriptors.
+        let descriptors = usize::try_from(cpu::raise_descriptor_limit()).unwrap_or(usize::MAX);
+        let sockets = RELAY_SOCKETS_MAX.min(descriptors.saturating_sub(1));
+        let sizes = Sizes {
+            buffers: RECEIVE_BUFFERS as u16,
+            lasting: (LASTING_BUFFERS + NOTE_BUFFERS) as u16,
+            sends: SEND_QUEUE as u32,
+            sockets: sockets as u32,
+        };
+        let ring = Ring::new(socket.as_fd(), family, bell, sizes)?;
         Ok(Self {
             ring,
             held: Vec::with_capacity(RECEIVE_BUFFERS),
             rest: None,
             broken: None,
             lasting: Lasting::new(RECEIVE_BUFFERS as u16),
+            notes: Notes::new((RECEIVE_BUFFERS + LASTING_BUFFERS) as u16),
             ledger: Ledger::new(),
             meter: Meter::default(),
             starved: 0,
-            ended: false,
             now: cpu::monotonic(),
             socket,
+            relays: Sockets::new(sockets),
+            aside: SendBatch::new(1, SLICES_MAX, family),
         })
     }
 
@@ -86,9 +107,60 @@ impl Uring {
         }
         self.ring.publish();
         self.lasting.settle();
-        if self.ended {
-            self.ended = false;
-            self.ring.arm();
+        self.notes.clear();
+        self.let_go();
+    }
+
+    /// Lets go of closed sockets with which the kernel is done. The ring is settled: all that was queued from
+    /// them has left.
+    fn let_go(&mut self) {
+        while self.ring.is_finished()
+            && let Some(slot) = self.ring.next_free()
+        {
+            self.relays.free(Port(slot));
+        }
+    }
+
+    /// Receiving on a socket has ended: for want of a buffer, or because of what the network said.
+    #[cold]
+    fn ended(&mut self, port: Port, error: Option<i32>) {
+        let error = error.map(io::Error::from_raw_os_error);
+        self.starved += u64::from(error.is_none() || port == Port::DATA);
+        if port == Port::DATA {
+            self.broken = error.filter(is_lasting);
+        } else if let Some(error) = error {
+            self.relays.suspect(port);
+            // One that is no good stays silent until it is closed. What ICMP can say is not for ever.
+            if is_lasting(&error) && error.raw_os_error() != Some(libc::EOPNOTSUPP) {
+                return;
+            }
+        }
+        self.ring.owe(port.0);
+    }
+
+    /// A send that was refused may have been told what the network said of an earlier one.
+    fn suspect(&mut self, port: Port, why: Reason) {
+        if port != Port::DATA && why != Reason::Busy {
+            self.relays.suspect(port);
+        }
+    }
+
+    /// Cuts a send that no device can be asked to cut.
+    #[cold]
+    fn send_pieces(
+        &mut self,
+        port: Port,
+        to: &ClientAddr,
+        slices: &[Slice],
+        segment: u16,
+        tag: u32,
+    ) {
+        let send = weigh(slices.iter().map(Slice::len).sum(), segment, tag);
+        if is_possible(slices.len(), &send) {
+            cut(slices, segment, |parts| self.send_from(port, to, parts, 0, tag));
+        } else {
+            self.ledger.queue(&send);
+            self.ledger.refuse(port, send, Reason::Failed);
         }
     }
 }
@@ -98,12 +170,18 @@ impl Io for Uring {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
-        if self.ended {
+        self.relays.enter();
+        if self.ring.is_owed() {
             // Nothing arrives before receiving is armed again, and that needs the buffers back first.
             self.ring.submit()?;
-            self.recycle();
+            if self.ring.is_settled() {
+                self.recycle();
+                self.ring.arm(CYCLE_ARMS_MAX);
+            }
         }
         match wait {
+            // Who is not armed yet has something that waits.
+            _ if self.ring.is_owed() => self.ring.submit()?,
             Wait::No => self.ring.submit()?,
             Wait::Forever => self.ring.wait(None)?,
             // Counted from the cycle's one clock reading: what the cycle took, the wait is longer.
@@ -133,30 +211,44 @@ impl Io for Uring {
         }
         loop {
             match self.ring.complete() {
-                Some(Completion::Received { buffer, start, len, from, segment, truncated }) => {
+                Some(Completion::Received {
+                    slot,
+                    buffer,
+                    start,
+                    len,
+                    from,
+                    segment,
+                    truncated,
+                }) => {
                     self.held.push(buffer);
                     let slice = Slice { buffer, len, start };
-                    return Some(Train { from, slice, segment, truncated });
+                    return Some(Train { port: Port(slot), from, slice, segment, truncated });
                 }
                 Some(Completion::Spoiled { buffer }) => self.held.push(buffer),
-                Some(Completion::Ended { error }) => {
-                    self.ended = true;
-                    self.starved += 1;
-                    self.broken = error.map(io::Error::from_raw_os_error).filter(is_lasting);
+                Some(Completion::Ended { slot, error }) => self.ended(Port(slot), error),
+                Some(Completion::Woken | Completion::Internal) => {}
+                Some(Completion::Refused { slot, send, why }) => {
+                    self.ledger.refuse(Port(slot), send, why);
+                    self.suspect(Port(slot), why);
                 }
-                Some(Completion::Woken) => {}
-                Some(Completion::Refused { send, why }) => self.ledger.refuse(send, why),
-                None => {
-                    if !self.ring.has_more() {
+                None if self.ring.has_more() => self.ring.submit().ok()?,
+                None if self.ring.is_finished() => {
+                    self.ring.submit().ok()?;
+                    if !self.ring.is_settled() {
                         return None;
                     }
-                    self.ring.submit().ok()?;
+                    self.let_go();
                 }
+                None => return None,
             }
         }
     }
 
     fn put_back(&mut self, rest: Train) {
+        if rest.port != Port::DATA && self.relays.find(rest.port).is_none() {
+            // It was closed meanwhile. The buffer goes back with the others.
+            return;
+        }
         let last = self.held.pop();
         debug_assert_eq!(
             last,
@@ -172,18 +264,68 @@ impl Io for Uring {
     }
 
     #[inline]
-    fn send(&mut self, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
-        if segment > 0 && !self.ledger.cuts() {
-            pieces(slices, segment).for_each(|piece| self.send(to, &[piece], 0, tag));
-            return;
+    fn send_from(&mut self, port: Port, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32) {
+        if segment > 0 && !self.ledger.cuts(port) {
+            return self.send_pieces(port, to, slices, segment, tag);
         }
         let send = weigh(slices.iter().map(Slice::len).sum(), segment, tag);
         self.ledger.queue(&send);
         let parts = slices.iter().map(|slice| (slice.buffer, slice.start, slice.len));
-        let possible = slices.len().max(send.datagrams as usize) <= SEGMENTS_MAX;
-        if !possible || !self.ring.send(to, parts, segment, tag) {
-            self.ledger.refuse(send, if possible { Reason::Busy } else { Reason::Failed });
+        let possible = is_possible(slices.len(), &send);
+        if !possible || !self.ring.send(port.0, to, parts, segment, tag) {
+            let is_open = port == Port::DATA || self.relays.find(port).is_some();
+            let why = if possible && is_open { Reason::Busy } else { Reason::Failed };
+            self.ledger.refuse(port, send, why);
         }
+    }
+
+    fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
+        // What is queued leaves first.
+        let _ = self.ring.submit();
+        let Some((socket, family)) = self.relays.find(port) else {
+            // What the shard's own socket sends carries DF anyway.
+            return self.send_from(port, to, slices, 0, 0);
+        };
+        let send = weigh(slices.iter().map(Slice::len).sum(), 0, 0);
+        self.ledger.queue(&send);
+        let bytes = slices.iter().map(|it| self.ring.bytes(it.buffer, it.start, it.len));
+        let refused = self.aside.send_unfragmented(socket, family, to, bytes);
+        if let Some(why) = refused {
+            self.ledger.refuse(port, send, why);
+            self.suspect(port, why);
+        }
+    }
+
+    fn note(&mut self, bytes: &[u8]) -> Option<Slice> {
+        let (buffer, at) = self.notes.place(bytes.len())?;
+        let start = self.ring.write(buffer, at, bytes);
+        Some(Slice { buffer, len: bytes.len() as u16, start })
+    }
+
+    fn open(&mut self, local: SocketAddr) -> io::Result<Port> {
+        let port = self.relays.open(local)?;
+        let Some((socket, family)) = self.relays.find(port) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        match self.ring.attach(port.0, socket, family) {
+            Ok(()) => Ok(port),
+            Err(error) => {
+                self.relays.free(port);
+                Err(error)
+            }
+        }
+    }
+
+    fn close(&mut self, port: Port) {
+        if self.relays.close(port) {
+            self.ring.detach(port.0);
+            let rest = self.rest.take_if(|rest| rest.port == port);
+            self.held.extend(rest.map(|rest| rest.slice.buffer));
+        }
+    }
+
+    fn unreachable(&mut self) -> Option<Unreachable> {
+        self.relays.unreachable()
     }
 
     #[inline]
@@ -192,7 +334,7 @@ impl Io for Uring {
         let send = weigh(bytes.len(), 0, tag);
         self.ledger.queue(&send);
         if !self.ring.send_bytes(to, bytes, tag) {
-            self.ledger.refuse(send, Reason::Busy);
+            self.ledger.refuse(Port::DATA, send, Reason::Busy);
         }
     }
 

@@ -11,6 +11,7 @@ use std::ptr;
 use elara_core::ClientAddr;
 
 use super::message::{Control, Family, RawAddr, Source, gro_segment};
+use super::options;
 use crate::counters::{Egress, Reason};
 
 /// Buffers for received messages, filled by [`RecvBatch::receive`].
@@ -155,6 +156,7 @@ unsafe impl Send for SendBatch {}
 /// A batch being filled. The bytes it was given stay borrowed until it is flushed.
 pub struct Sending<'batch, 'bytes> {
     batch: &'batch mut SendBatch,
+    family: Family,
     messages: usize,
     vectors: usize,
     bytes: PhantomData<&'bytes [u8]>,
@@ -177,7 +179,33 @@ impl SendBatch {
 
     /// Opens an empty batch.
     pub fn begin<'bytes>(&mut self) -> Sending<'_, 'bytes> {
-        Sending { batch: self, messages: 0, vectors: 0, bytes: PhantomData }
+        self.begin_for(self.family)
+    }
+
+    /// Opens an empty batch for a socket of `family`, whatever the batch was made for.
+    pub fn begin_for<'bytes>(&mut self, family: Family) -> Sending<'_, 'bytes> {
+        Sending { batch: self, family, messages: 0, vectors: 0, bytes: PhantomData }
+    }
+}
+
+impl SendBatch {
+    /// Sends one datagram from a relay socket, with DF set for this one. Why not, if it was refused.
+    pub fn send_unfragmented<'bytes>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        family: Family,
+        to: &ClientAddr,
+        slices: impl IntoIterator<Item = &'bytes [u8]>,
+    ) -> Option<Reason> {
+        let mut sending = self.begin_for(family);
+        if !sending.push(Some(to), slices, 0) || options::set_pmtu_probe(socket, family).is_err() {
+            return Some(Reason::Failed);
+        }
+        let mut refused = None;
+        sending.flush_telling(socket, |_, why| refused = Some(why));
+        // It has been set before: only a socket that is none refuses it.
+        let _ = options::set_fragmentable(socket, family);
+        refused
     }
 }
 
@@ -220,9 +248,9 @@ impl<'bytes> Sending<'_, 'bytes> {
         let header = &mut batch.headers[slot].msg_hdr;
         *header = empty_header().msg_hdr;
         if let Some(to) = to {
-            batch.names[slot] = RawAddr::encode(to, batch.family);
+            batch.names[slot] = RawAddr::encode(to, self.family);
             header.msg_name = batch.names[slot].as_mut_ptr();
-            header.msg_namelen = batch.family.addr_len();
+            header.msg_namelen = self.family.addr_len();
         }
         if end > first {
             header.msg_iov = batch.vectors[first..].as_mut_ptr();

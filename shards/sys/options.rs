@@ -31,6 +31,35 @@ pub fn set_pmtu_probe(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> 
     }
 }
 
+/// Lets what is too long for the way be cut into fragments, here and further on: the opposite of
+/// [`set_pmtu_probe`], and what a relay socket has when nobody asks for more.
+///
+/// IPv4: DF clear, the MTU of our own card (IP_PMTUDISC_OMIT); unlike IP_PMTUDISC_DONT it still tells of ICMP
+/// "fragmentation needed", which answers datagrams that were sent in between with DF set. IPv6, which only
+/// its sender can cut: the MTU that the way is known to have (IPV6_PMTUDISC_DONT).
+///
+/// # Errors
+/// What setsockopt answers.
+pub fn set_fragmentable(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_OMIT),
+        Family::V6 => {
+            set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &libc::IPV6_PMTUDISC_DONT)
+        }
+    }
+}
+
+/// Has the kernel keep what the network says of sent datagrams, for [`reports`](super::reports) (IP_RECVERR).
+///
+/// # Errors
+/// What setsockopt answers.
+pub fn set_reports(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    match family {
+        Family::V4 => set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, &1i32),
+        Family::V6 => set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &1i32),
+    }
+}
+
 /// Asks for `bytes` of receive and send buffer, past the system's limit when privileged.
 /// Never fails: the kernel grants what it grants.
 pub fn set_buffers(socket: BorrowedFd<'_>, bytes: usize) {

@@ -6,6 +6,9 @@
 
 use crate::time::Span;
 
+mod turn;
+pub use turn::*;
+
 // ---- The wire ----------------------------------------------------------------------------------
 
 /// Bytes of the fixed header, wire v0 and v1.
@@ -90,8 +93,7 @@ pub const V1_PARTICIPANTS_MAX: usize = 1_310_720;
 /// Participants of one session that may send: what 255 pages of the roster name. Full: HELLO gets BUSY,
 /// `SessionFull`.
 pub const V1_SENDERS_MAX: usize = 255 * 18;
-/// Participants of a shard that are welcomed and have not spoken yet. Full: HELLO gets BUSY,
-/// `HelloBusy`.
+/// Participants of a shard that are welcomed and have not spoken yet. Full: HELLO gets BUSY, `HelloBusy`.
 pub const HALF_OPEN_MAX: usize = 4_096;
 /// Bearer tokens whose first holder a shard remembers. Full of unexpired ones: HELLO gets BUSY,
 /// `ParticipantsFull`.
@@ -116,8 +118,7 @@ pub const ALERT_EVERY: Span = Span::from_secs(1);
 pub const GET_EVERY: Span = Span::from_secs(1);
 /// How long the relay waits for the answer to a path challenge.
 pub const PATH_WAIT: Span = Span::from_secs(3);
-/// Path challenges one participant may cause. More traffic from elsewhere is taken in, and challenges
-/// nobody.
+/// Path challenges one participant may cause. More traffic from elsewhere is taken in, and challenges nobody.
 pub const CHALLENGES_PER_PARTICIPANT: Pace = Pace { per_s: 5, burst: 3 };
 /// Shortest datagram that starts a path challenge: as long as the challenge.
 pub const PATH_DATAGRAM_MIN: usize = 57;
@@ -287,8 +288,7 @@ pub const CORE_CHECK: Span = Span::from_millis(200);
 pub const PACE_BURST: Span = Span::from_millis(10);
 /// How long a goodbye waits for what is queued.
 pub const LEAVE_DRAIN: Span = Span::from_millis(500);
-/// Streams and layers a participant counts datagrams of. Full: the one unused for longest is forgotten
-/// that is not published; where all are, another is refused.
+/// Streams and layers a participant counts datagrams of. Full: the longest unused and unpublished goes.
 pub const PUBLISHED_MAX: usize = 256;
 /// Kicks and key frame requests that wait to be sent. Full: refused.
 pub const ERRANDS_MAX: usize = 16;

@@ -1,11 +1,11 @@
 //! The edge in good times: what comes in, what leaves, in which order, and what is told of it.
 
 use elara_core::ClientAddr;
-use elara_core::limits::{LASTING_BUFFERS, SEND_TAGS};
+use elara_core::limits::{LASTING_BUFFERS, SEND_TAGS, SLICES_MAX};
 use elara_shards::io::{Io, Refusal, Slice, Train, Wait};
 
 use crate::support;
-use crate::support::room::{InMemory, OverSyscall, OverUring, Place};
+use crate::support::room::{InMemory, OverSyscall, OverUring};
 
 /// What has arrived at a bare back end, datagram by datagram, all in one cycle.
 pub(super) fn arrived<I: Io>(io: &mut I) -> Vec<(ClientAddr, Slice)> {
@@ -150,7 +150,7 @@ on_every_back_end! {
         let slice = arrived(&mut io)[0].1;
         io.send(&support::nowhere(), &[slice], 0, 0);
         // More slices than one send may have.
-        io.send(&place.addr(1), &[slice; 65], 0, 0);
+        io.send(&place.addr(1), &[slice; SLICES_MAX + 1], 0, 0);
         io.send(&place.addr(1), &[slice], 0, 0);
         io.enter(Wait::No).unwrap();
         while io.receive().is_some() {}
@@ -191,7 +191,7 @@ on_every_back_end! {
         io.send_bytes(&nowhere, b"hello", 3);
         io.send(&nowhere, &[slice; 4], 150, SEND_TAGS - 1);
         // More slices than one send may have, and more datagrams.
-        io.send(&alice, &[slice; 65], 0, 4);
+        io.send(&alice, &[slice; SLICES_MAX + 1], 0, 4);
         io.send(&alice, &[slice], 1, 5);
         io.send_bytes(&alice, b"hello", 6);
         io.enter(Wait::No).unwrap();
@@ -204,7 +204,7 @@ on_every_back_end! {
             [
                 lost(1, 1, 100),
                 lost(3, 1, 5),
-                lost(4, 1, 6_500),
+                lost(4, 1, 100 * (SLICES_MAX as u32 + 1)),
                 lost(5, 100, 100),
                 lost(SEND_TAGS - 1, 3, 400),
             ]

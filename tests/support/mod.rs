@@ -1,5 +1,5 @@
 //! What the tests of this folder share: v0 frames, guests of wire v1, rooms in which a shard can be
-//! talked to, participants on real sockets, and the binary as a process.
+//! talked to, what is around its relay ports, participants on real sockets, and the binary as a process.
 
 // Each test is a crate of its own and uses its own part of this.
 #![allow(dead_code, unreachable_pub)]
@@ -10,6 +10,7 @@ pub mod frames;
 pub mod guest;
 pub mod lossy;
 pub mod people;
+pub mod ports;
 pub mod process;
 pub mod room;
 

@@ -200,9 +200,9 @@ impl Room<InMemory> {
 
 /// A place made of real sockets on loopback.
 pub struct Loopback {
-    relay: SocketAddr,
-    peers: Vec<UdpSocket>,
-    batch: SendBatch,
+    pub(super) relay: SocketAddr,
+    pub(super) peers: Vec<UdpSocket>,
+    pub(super) batch: SendBatch,
 }
 
 impl Loopback {
@@ -246,10 +246,10 @@ fn peer() -> UdpSocket {
 }
 
 /// Loopback around the io_uring back end.
-pub struct OverUring(Loopback);
+pub struct OverUring(pub(super) Loopback);
 
 /// Loopback around the system-call back end.
-pub struct OverSyscall(Loopback);
+pub struct OverSyscall(pub(super) Loopback);
 
 macro_rules! loopback {
     ($place:ident, $io:ident, $name:literal) => {
@@ -294,9 +294,9 @@ loopback!(OverSyscall, Syscall, "syscall");
 
 /// A place in memory: no kernel at all.
 pub struct InMemory {
-    addrs: Vec<ClientAddr>,
-    /// What has left the relay, and for whom.
-    delivered: Vec<(ClientAddr, Vec<u8>)>,
+    pub(super) addrs: Vec<ClientAddr>,
+    /// What has left the relay: from which relayed address, for whom, and what.
+    delivered: Vec<(Option<SocketAddr>, ClientAddr, Vec<u8>)>,
     ports: u16,
 }
 
@@ -309,9 +309,23 @@ impl InMemory {
         }
     }
 
-    fn fresh(&mut self) -> ClientAddr {
+    pub(super) fn fresh(&mut self) -> ClientAddr {
         self.ports += 1;
         ClientAddr::from((Ipv4Addr::LOCALHOST, self.ports))
+    }
+
+    /// What peer `to` has received since the last time, and from which relayed address.
+    pub(super) fn heard_from(
+        &mut self,
+        io: &mut Memory,
+        to: usize,
+    ) -> Vec<(Option<SocketAddr>, Vec<u8>)> {
+        let sent = io.sent().filter(|sent| sent.outcome == Outcome::Sent);
+        self.delivered.extend(sent.map(|sent| (sent.from, sent.to, sent.bytes.to_vec())));
+        io.clear_sent();
+        let addr = self.addrs[to];
+        let taken = self.delivered.extract_if(.., |(_, to, _)| *to == addr);
+        taken.map(|(from, _, bytes)| (from, bytes)).collect()
     }
 }
 
@@ -346,11 +360,7 @@ impl Place for InMemory {
     }
 
     fn heard(&mut self, io: &mut Memory, to: usize) -> Vec<Vec<u8>> {
-        let sent = io.sent().filter(|sent| sent.outcome == Outcome::Sent);
-        self.delivered.extend(sent.map(|sent| (sent.to, sent.bytes.to_vec())));
-        io.clear_sent();
-        let addr = self.addrs[to];
-        self.delivered.extract_if(.., |(to, _)| *to == addr).map(|(_, bytes)| bytes).collect()
+        self.heard_from(io, to).into_iter().map(|(_, bytes)| bytes).collect()
     }
 
     fn addr(&self, peer: usize) -> ClientAddr {

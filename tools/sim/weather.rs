@@ -45,6 +45,7 @@ pub(crate) fn mischief(unreachable: Vec<ClientAddr>, random: &mut impl Random) -
         busy,
         busy_every,
         unreachable,
+        ..Mischief::default()
     }
 }
 

@@ -25,6 +25,11 @@ pub struct Mischief {
     pub busy_every: u64,
     /// Where no route leads: sends there fail.
     pub unreachable: Vec<ClientAddr>,
+    /// Where nobody listens: what a relay port sends there leaves, and ICMP says so.
+    pub deaf: Vec<ClientAddr>,
+    /// The longest datagram, in bytes, that leaves in one piece: sends of longer ones that may not be cut
+    /// into fragments fail, and ICMP names the MTU.
+    pub unfragmented_max: usize,
 }
 
 impl Default for Mischief {
@@ -40,6 +45,8 @@ impl Default for Mischief {
             busy: 0,
             busy_every: 0,
             unreachable: Vec::new(),
+            deaf: Vec::new(),
+            unfragmented_max: usize::MAX,
         }
     }
 }

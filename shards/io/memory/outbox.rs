@@ -1,15 +1,19 @@
 //! Sends: queued with their slices, judged when they are handed over, and shown with their outcome.
 
+use std::net::SocketAddr;
+
 use elara_core::ClientAddr;
-use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX};
+use elara_core::limits::SLICES_MAX;
 use elara_core::random::Random;
 
 use super::mischief::Mischief;
 use super::pool::Pool;
+use super::ports::Ports;
 use crate::counters::{Egress, Refusal};
-use crate::io::Slice;
 use crate::io::arena::Arena;
+use crate::io::ledger::weigh;
 use crate::io::refusals::Refusals;
+use crate::io::{Port, Slice, Unreachable, is_possible};
 
 /// What became of a datagram that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,12 +29,32 @@ pub enum Outcome {
 /// One datagram of a settled send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent<'a> {
+    /// From which port.
+    pub port: Port,
+    /// The address of that port; `None` for the shard's own.
+    pub from: Option<SocketAddr>,
     /// Where to.
     pub to: ClientAddr,
     /// Its bytes.
     pub bytes: &'a [u8],
+    /// Nobody on its way may cut it into fragments.
+    pub unfragmented: bool,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+/// Where a send comes from, and how it wants to travel.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) port: Port,
+    /// The address of the port, unless it is the shard's own.
+    pub(super) from: Option<SocketAddr>,
+    pub(super) unfragmented: bool,
+}
+
+impl Origin {
+    /// From the shard's own port.
+    pub(super) const DATA: Self = Self { port: Port::DATA, from: None, unfragmented: false };
 }
 
 pub(super) struct Outbox {
@@ -51,6 +75,7 @@ pub(super) struct Outbox {
 
 #[derive(Clone, Copy)]
 struct Queued {
+    origin: Origin,
     to: ClientAddr,
     /// Its slices, as a range of `slices`.
     first: usize,
@@ -61,6 +86,7 @@ struct Queued {
 
 #[derive(Clone, Copy)]
 struct Record {
+    origin: Origin,
     to: ClientAddr,
     start: usize,
     len: usize,
@@ -72,7 +98,7 @@ impl Outbox {
         Self {
             queued: Vec::with_capacity(send_queue),
             // A queue of single frames, or a few sends of very many slices.
-            slices: Vec::with_capacity(send_queue.max(2 * SEGMENTS_MAX)),
+            slices: Vec::with_capacity(send_queue.max(SLICES_MAX + 1)),
             arena: Arena::new(),
             records: Vec::with_capacity(records_max),
             bytes: Vec::with_capacity(if records_max == 0 { 0 } else { bytes_max }),
@@ -88,6 +114,7 @@ impl Outbox {
     /// Queues a send; false, and nothing queued, when the queue must be settled first.
     pub(super) fn push(
         &mut self,
+        origin: Origin,
         to: &ClientAddr,
         slices: &[Slice],
         segment: u16,
@@ -99,19 +126,35 @@ impl Outbox {
             return false;
         }
         self.slices.extend_from_slice(slices);
-        self.queued.push(Queued { to: *to, first, end, segment, tag });
+        self.queued.push(Queued { origin, to: *to, first, end, segment, tag });
         true
     }
 
     /// The same for one datagram of bytes that were never received.
     pub(super) fn push_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) -> bool {
-        self.arena.keep(bytes).is_some_and(|slice| self.push(to, &[slice], 0, tag))
+        self.arena.keep(bytes).is_some_and(|slice| self.push(Origin::DATA, to, &[slice], 0, tag))
     }
 
-    pub(super) fn settle(&mut self, pool: &Pool, mischief: &Mischief, random: &mut impl Random) {
+    /// A send that never had a chance.
+    pub(super) fn fail(&mut self, slices: &[Slice], segment: u16, tag: u32) {
+        let refusal = weigh(slices.iter().map(Slice::len).sum(), segment, tag);
+        self.egress.failed += u64::from(refusal.datagrams);
+        self.refusals.push(refusal);
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        pool: &Pool,
+        ports: &mut Ports,
+        mischief: &Mischief,
+        random: &mut impl Random,
+    ) {
         for index in 0..self.queued.len() {
             let send = self.queued[index];
-            self.settle_one(send, pool, mischief, random);
+            let outcome = self.settle_one(send, pool, mischief, random);
+            if send.origin.port != Port::DATA {
+                self.answer(send, outcome, ports, mischief);
+            }
         }
         self.queued.clear();
         self.slices.clear();
@@ -124,18 +167,19 @@ impl Outbox {
         pool: &Pool,
         mischief: &Mischief,
         random: &mut impl Random,
-    ) {
+    ) -> Outcome {
         self.sends += 1;
-        let total: usize = self.slices[send.first..send.end].iter().map(Slice::len).sum();
+        let total = self.total(send);
         // The kernel cuts only what is longer than one segment.
-        let (step, datagrams) = match usize::from(send.segment) {
-            segment if segment > 0 && total > segment => (segment, total.div_ceil(segment)),
-            _ => (total, 1),
-        };
-        let slices = send.end - send.first;
-        let too_long = total > DATAGRAM_MAX || slices.max(datagrams) > SEGMENTS_MAX;
-        let no_route = send.to.port() == 0 || mischief.unreachable.contains(&send.to);
-        let outcome = if too_long || no_route {
+        let refusal = weigh(total, send.segment, send.tag);
+        let datagrams = refusal.datagrams as usize;
+        let step = if datagrams > 1 { usize::from(send.segment) } else { total };
+        let possible = is_possible(send.end - send.first, &refusal)
+            && (!send.origin.unfragmented || total <= mischief.unfragmented_max);
+        // A relay socket has one family.
+        let strange = send.origin.from.is_some_and(|it| it.is_ipv4() != send.to.ip().is_ipv4());
+        let no_route = strange || send.to.port() == 0 || mischief.unreachable.contains(&send.to);
+        let outcome = if !possible || no_route {
             Outcome::Failed
         } else if random.chance(mischief.busy)
             || mischief.busy_every > 0 && self.sends.is_multiple_of(mischief.busy_every)
@@ -159,8 +203,25 @@ impl Outbox {
             Outcome::Failed => self.egress.failed += datagrams as u64,
         }
         if outcome != Outcome::Sent {
-            let (datagrams, bytes) = (datagrams as u32, total as u32);
-            self.refusals.push(Refusal { tag: send.tag, datagrams, bytes });
+            self.refusals.push(refusal);
+        }
+        outcome
+    }
+
+    fn total(&self, send: Queued) -> usize {
+        self.slices[send.first..send.end].iter().map(Slice::len).sum()
+    }
+
+    /// What the network says to a relay port about a send.
+    fn answer(&self, send: Queued, outcome: Outcome, ports: &mut Ports, mischief: &Mischief) {
+        let (port, to, v4) = (send.origin.port, send.to, send.to.ip().is_ipv4());
+        let longest = mischief.unfragmented_max;
+        if outcome == Outcome::Sent && mischief.deaf.contains(&to) {
+            let (kind, code) = if v4 { (3, 3) } else { (1, 4) };
+            ports.report(Unreachable { port, to, kind, code, info: 0 });
+        } else if send.origin.unfragmented && self.total(send) > longest {
+            let (kind, code, heads) = if v4 { (3, 4, 28) } else { (2, 0, 48) };
+            ports.report(Unreachable { port, to, kind, code, info: longest as u32 + heads });
         }
     }
 
@@ -187,7 +248,7 @@ impl Outbox {
         }
         for _ in 0..datagrams {
             let len = step.min(self.bytes.len() - start);
-            self.records.push(Record { to: send.to, start, len, outcome });
+            self.records.push(Record { origin: send.origin, to: send.to, start, len, outcome });
             start += len;
         }
         true
@@ -195,6 +256,9 @@ impl Outbox {
 
     pub(super) fn sent(&self) -> impl ExactSizeIterator<Item = Sent<'_>> {
         self.records.iter().map(|record| Sent {
+            port: record.origin.port,
+            from: record.origin.from,
+            unfragmented: record.origin.unfragmented,
             to: record.to,
             bytes: &self.bytes[record.start..record.start + record.len],
             outcome: record.outcome,

@@ -5,17 +5,21 @@
 //!   Slice.start = generation (16 bits) | offset (16 bits)
 //! ```
 //! Cutting a train adds to the offset alone, so every piece remembers when it was good. Buffers that
-//! outlive a cycle are numbered from 2^15 on; slices of those carry no generation.
+//! outlive a cycle are numbered from 2^15 on, and slices of those carry no generation; behind them are those
+//! for notes, whose slices do.
 
 use std::collections::VecDeque;
 
-use elara_core::limits::{LASTING_BUFFER, LASTING_BUFFERS};
+use elara_core::limits::{LASTING_BUFFER, LASTING_BUFFERS, NOTE_BUFFERS};
 
+use super::ports::Named;
 use super::queue::Message;
-use crate::io::{Slice, Train};
+use crate::io::{Port, Slice, Train};
 
 /// The number of the first buffer that outlives a cycle.
 pub(super) const LASTING: u16 = 1 << 15;
+/// The number of the first buffer for notes.
+pub(super) const NOTES: u16 = LASTING + LASTING_BUFFERS as u16;
 
 pub(super) struct Pool {
     bytes: Box<[u8]>,
@@ -30,6 +34,7 @@ pub(super) struct Pool {
     /// The buffer of a train that was put back: not free although it was handed out.
     kept: Option<u16>,
     lasting: Box<[u8]>,
+    notes: Box<[u8]>,
 }
 
 impl Pool {
@@ -46,6 +51,7 @@ impl Pool {
             generation: 0,
             kept: None,
             lasting: vec![0; LASTING_BUFFERS * LASTING_BUFFER].into(),
+            notes: vec![0; NOTE_BUFFERS * LASTING_BUFFER].into(),
         }
     }
 
@@ -65,6 +71,11 @@ impl Pool {
         self.free.pop()
     }
 
+    /// Gives back what was taken for nothing.
+    pub(super) fn untake(&mut self, buffer: u16) {
+        self.free.push(buffer);
+    }
+
     pub(super) fn buffer_mut(&mut self, buffer: u16) -> &mut [u8] {
         &mut self.bytes[usize::from(buffer) * self.buffer_bytes..][..self.buffer_bytes]
     }
@@ -80,12 +91,9 @@ impl Pool {
     pub(super) fn hand(&mut self) -> Option<Train> {
         let (buffer, offset, message) = self.ready.pop_front()?;
         let train = Train {
+            port: message.to.port,
             from: message.from,
-            slice: Slice {
-                buffer,
-                len: message.len,
-                start: u32::from(self.generation) << 16 | u32::from(offset),
-            },
+            slice: Slice { buffer, len: message.len, start: self.start(offset) },
             segment: message.segment,
             truncated: message.truncated,
         };
@@ -93,8 +101,14 @@ impl Pool {
         Some(train)
     }
 
-    /// Takes the end of the train handed out last back to the front of the line.
-    pub(super) fn put_back(&mut self, rest: &Train) {
+    /// Where something lies in a buffer, as a slice of this cycle says it.
+    fn start(&self, offset: u16) -> u32 {
+        u32::from(self.generation) << 16 | u32::from(offset)
+    }
+
+    /// Takes the end of the train handed out last, which came to a port of that name, back to the front of
+    /// the line.
+    pub(super) fn put_back(&mut self, rest: &Train, to: Named) {
         let whole = self.handed.pop().expect("only the train just received can be put back");
         assert!(whole.slice.buffer == rest.slice.buffer && rest.slice.len() <= whole.slice.len());
         let done = whole.slice.len() - rest.slice.len();
@@ -104,8 +118,23 @@ impl Pool {
             self.kept = Some(rest.slice.buffer);
         }
         let Train { from, segment, truncated, .. } = *rest;
-        let message = Message { from, len: rest.slice.len() as u16, segment, truncated };
+        let message = Message { to, from, len: rest.slice.len() as u16, segment, truncated };
         self.ready.push_front((rest.slice.buffer, (rest.slice.start & 0xFFFF) as u16, message));
+    }
+
+    /// What has come to a port and was not received is nobody's any more.
+    pub(super) fn forget(&mut self, port: Port) {
+        let (free, kept) = (&mut self.free, &mut self.kept);
+        self.ready.retain(|(buffer, _, message)| {
+            let stays = message.to.port != port;
+            if !stays && *kept == Some(*buffer) {
+                // What was handed out of it goes back with the cycle.
+                *kept = None;
+            } else if !stays {
+                free.push(*buffer);
+            }
+            stays
+        });
     }
 
     pub(super) fn handed(&self) -> &[Train] {
@@ -121,17 +150,33 @@ impl Pool {
         Slice { buffer, start: at as u32, ..slice }
     }
 
+    /// Copies bytes to `at` in a buffer for notes.
+    pub(super) fn write(&mut self, buffer: u16, at: usize, bytes: &[u8]) -> Slice {
+        let to = &mut self.notes[usize::from(buffer - NOTES) * LASTING_BUFFER..];
+        to[..LASTING_BUFFER][at..at + bytes.len()].copy_from_slice(bytes);
+        Slice { buffer, len: bytes.len() as u16, start: self.start(at as u16) }
+    }
+
     pub(super) fn bytes(&self, slice: Slice) -> &[u8] {
+        let offset = (slice.start & 0xFFFF) as usize;
+        if let Some(note) = slice.buffer.checked_sub(NOTES) {
+            self.assert_fresh(slice);
+            let start = usize::from(note) * LASTING_BUFFER + offset;
+            return &self.notes[start..start + slice.len()];
+        }
         if let Some(lasting) = slice.buffer.checked_sub(LASTING) {
             let start = usize::from(lasting) * LASTING_BUFFER + slice.start as usize;
             return &self.lasting[start..start + slice.len()];
         }
+        self.assert_fresh(slice);
+        let buffer = &self.bytes[usize::from(slice.buffer) * self.buffer_bytes..];
+        &buffer[..self.buffer_bytes][offset..offset + slice.len()]
+    }
+
+    fn assert_fresh(&self, slice: Slice) {
         assert!(
             slice.start >> 16 == u32::from(self.generation),
             "a slice is good until the next enter, and this one is older"
         );
-        let start = (slice.start & 0xFFFF) as usize;
-        let buffer = &self.bytes[usize::from(slice.buffer) * self.buffer_bytes..];
-        &buffer[..self.buffer_bytes][start..start + slice.len()]
     }
 }

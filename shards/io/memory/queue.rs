@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use elara_core::ClientAddr;
 
+use super::ports::Named;
+
 /// Datagrams that have arrived and wait for a buffer.
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
@@ -14,6 +16,7 @@ pub(super) struct Queue {
 
 #[derive(Clone, Copy)]
 struct Waiting {
+    to: Named,
     from: ClientAddr,
     len: u16,
 }
@@ -21,6 +24,7 @@ struct Waiting {
 /// A message as a receive completes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Message {
+    pub(super) to: Named,
     pub(super) from: ClientAddr,
     pub(super) len: u16,
     pub(super) segment: u16,
@@ -42,19 +46,25 @@ impl Queue {
     }
 
     /// False, and nothing queued, when there is no room within what there is or within `bytes_limit`.
-    pub(super) fn push(&mut self, from: &ClientAddr, datagram: &[u8], bytes_limit: usize) -> bool {
+    pub(super) fn push(
+        &mut self,
+        to: Named,
+        from: &ClientAddr,
+        datagram: &[u8],
+        bytes_limit: usize,
+    ) -> bool {
         let room = self.bytes_max.min(bytes_limit).saturating_sub(self.bytes.len());
         let Ok(len) = u16::try_from(datagram.len()) else { return false };
         if datagram.len() > room || self.waiting.len() == self.datagrams_max {
             return false;
         }
-        self.waiting.push_back(Waiting { from: *from, len });
+        self.waiting.push_back(Waiting { to, from: *from, len });
         self.bytes.extend(datagram);
         true
     }
 
     /// Moves the oldest datagram into `buffer`, and behind it those the kernel would have glued to it:
-    /// of the same source, none empty, as long as the first, only the last shorter; `longest` in all.
+    /// of the same source to the same port, none empty, as long as the first, only the last shorter; `longest` in all.
     pub(super) fn take_train(&mut self, buffer: &mut [u8], longest: usize) -> Option<Message> {
         let first = self.waiting.pop_front()?;
         let size = usize::from(first.len);
@@ -67,7 +77,7 @@ impl Queue {
             let Some(next) = self.waiting.front() else { break };
             let len = usize::from(next.len);
             let fits = (1..=size).contains(&len) && filled + len <= buffer.len().min(0xFFFF);
-            if next.from != first.from || !fits {
+            if (next.from, next.to) != (first.from, first.to) || !fits {
                 break;
             }
             self.waiting.pop_front();
@@ -77,6 +87,7 @@ impl Queue {
             datagrams += 1;
         }
         Some(Message {
+            to: first.to,
             from: first.from,
             len: filled as u16,
             segment: if datagrams > 1 { first.len } else { 0 },
@@ -97,16 +108,23 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ports::Ports;
     use super::*;
+    use crate::io::Port;
 
     fn addr(port: u16) -> ClientAddr {
         ClientAddr::from((std::net::Ipv4Addr::LOCALHOST, port))
     }
 
+    /// The shard's own port.
+    fn data() -> Named {
+        Ports::new().name(Port::DATA).unwrap()
+    }
+
     fn queue(arrivals: &[(u16, &[u8])]) -> Queue {
         let mut queue = Queue::new(16, 256);
         for (port, datagram) in arrivals {
-            assert!(queue.push(&addr(*port), datagram, usize::MAX));
+            assert!(queue.push(data(), &addr(*port), datagram, usize::MAX));
         }
         queue
     }
@@ -145,12 +163,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_another_port_is_not_glued() {
+        let mut ports = Ports::new();
+        let port = ports.open("127.0.0.1:5000".parse().unwrap()).unwrap();
+        let relay = ports.name(port).unwrap();
+        let mut queue = Queue::new(16, 256);
+        for to in [data(), relay, relay, data()] {
+            assert!(queue.push(to, &addr(1), b"aa", usize::MAX));
+        }
+        let mut buffer = [0; 64];
+        let mut take =
+            || queue.take_train(&mut buffer, 64).map(|message| (message.to, message.len));
+        assert_eq!(
+            [take(), take(), take()],
+            [Some((data(), 2)), Some((relay, 4)), Some((data(), 2))]
+        );
+    }
+
+    #[test]
     fn a_full_queue_drops_what_comes() {
         let mut queue = Queue::new(2, 4);
-        assert!(!queue.push(&addr(1), b"aaaaa", usize::MAX), "five bytes, room for four");
-        assert!(queue.push(&addr(1), b"aaa", usize::MAX));
-        assert!(!queue.push(&addr(1), b"b", 3), "the limit is lower than the room");
-        assert!(queue.push(&addr(1), b"b", usize::MAX));
-        assert!(!queue.push(&addr(1), b"", usize::MAX), "two datagrams, room for two");
+        assert!(!queue.push(data(), &addr(1), b"aaaaa", usize::MAX), "five bytes, room for four");
+        assert!(queue.push(data(), &addr(1), b"aaa", usize::MAX));
+        assert!(!queue.push(data(), &addr(1), b"b", 3), "the limit is lower than the room");
+        assert!(queue.push(data(), &addr(1), b"b", usize::MAX));
+        assert!(!queue.push(data(), &addr(1), b"", usize::MAX), "two datagrams, room for two");
     }
 }

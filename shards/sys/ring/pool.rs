@@ -119,9 +119,23 @@ impl Pool {
         start
     }
 
-    /// What the kernel wrote into a buffer: `filled` bytes, beginning with io_uring_recvmsg_out.
+    /// Copies bytes to `at` in a buffer that is never lent; answers where they start.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "it writes, through a pointer")]
+    pub(super) fn write(&mut self, buffer: u16, at: usize, bytes: &[u8]) -> u32 {
+        assert!(buffer >= self.count, "only into a buffer that is never the kernel's");
+        let (start, len) = (at as u32, bytes.len() as u16);
+        let to = self.part(buffer, start, len).expect("the bytes fit their buffer");
+        // SAFETY: the range was just checked to lie in a buffer of the mapping that the kernel does not write
+        // to, and `bytes` cannot lie there: nothing of ours borrows the pool. What sends still read in that
+        // buffer was written to other places of it.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.cast_mut(), usize::from(len)) };
+        start
+    }
+
+    /// What the kernel wrote into a buffer: `filled` bytes, beginning with io_uring_recvmsg_out, from the
+    /// socket in `slot`.
     #[inline]
-    pub(super) fn message(&self, buffer: u16, filled: usize) -> Completion {
+    pub(super) fn message(&self, slot: u16, buffer: u16, filled: usize) -> Completion {
         let spoiled = Completion::Spoiled { buffer };
         let Some(base) = self.part(buffer, 0, PAYLOAD as u16) else { return spoiled };
         // SAFETY: the first PAYLOAD bytes of the buffer are inside the mapping and initialised; the
@@ -136,6 +150,7 @@ impl Pool {
         let control = &head[CONTROL..CONTROL + control_len.min(Control::LEN)];
         let Some(from) = RawAddr::decode(name) else { return spoiled };
         Completion::Received {
+            slot,
             buffer,
             start: PAYLOAD as u32,
             len: payload_len.min(there) as u16,

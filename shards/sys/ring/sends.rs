@@ -3,15 +3,14 @@
 use std::ptr;
 
 use elara_core::ClientAddr;
-use elara_core::limits::{SEGMENTS_MAX, SEND_ARENA};
+use elara_core::limits::{SEND_ARENA, SLICES_MAX};
+use io_uring::types::Fixed;
 use io_uring::{opcode, squeue};
 
-use super::SOCKET;
 use crate::sys::message::{Control, Family, RawAddr};
 
 /// Addresses, headers and slices of queued sends, and bytes that lie in no receive buffer.
 pub(super) struct Sends {
-    family: Family,
     addresses: Box<[RawAddr]>,
     headers: Box<[libc::msghdr]>,
     controls: Box<[Control]>,
@@ -23,16 +22,15 @@ pub(super) struct Sends {
 }
 
 impl Sends {
-    pub(super) fn new(slots: usize, family: Family) -> Self {
+    pub(super) fn new(slots: usize) -> Self {
         // SAFETY: a msghdr is plain data; all zero means "nothing".
         let header: libc::msghdr = unsafe { std::mem::zeroed() };
         let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
         Self {
-            family,
             addresses: vec![RawAddr::EMPTY; slots].into(),
             headers: vec![header; slots].into(),
             controls: vec![Control::EMPTY; slots].into(),
-            vectors: vec![vector; slots.max(SEGMENTS_MAX) * 2].into(),
+            vectors: vec![vector; slots.max(SLICES_MAX) * 2].into(),
             arena: vec![0; SEND_ARENA].into(),
             used: 0,
             arena_used: 0,
@@ -54,9 +52,9 @@ impl Sends {
     }
 
     #[inline]
-    pub(super) fn address(&mut self, to: &ClientAddr) -> usize {
+    pub(super) fn address(&mut self, to: &ClientAddr, family: Family) -> usize {
         let slot = self.used;
-        self.addresses[slot] = RawAddr::encode(to, self.family);
+        self.addresses[slot] = RawAddr::encode(to, family);
         self.used += 1;
         slot
     }
@@ -78,22 +76,29 @@ impl Sends {
         self.vector(base, bytes.len());
     }
 
-    /// The entry that sends the vectors from `first` on to the address in `slot`.
+    /// The entry that sends the vectors from `first` on, from a socket of `family`, to the address in `slot`.
     #[inline]
-    pub(super) fn entry(&mut self, slot: usize, first: usize, segment: u16) -> squeue::Entry {
+    pub(super) fn entry(
+        &mut self,
+        socket: Fixed,
+        family: Family,
+        slot: usize,
+        first: usize,
+        segment: u16,
+    ) -> squeue::Entry {
         let address = &mut self.addresses[slot];
         if let [one] = self.vectors[first..self.vectors_used]
             && segment == 0
         {
-            return opcode::Send::new(SOCKET, one.iov_base.cast_const().cast(), one.iov_len as u32)
+            return opcode::Send::new(socket, one.iov_base.cast_const().cast(), one.iov_len as u32)
                 .flags(libc::MSG_DONTWAIT)
                 .dest_addr(address.as_ptr())
-                .dest_addr_len(self.family.addr_len())
+                .dest_addr_len(family.addr_len())
                 .build();
         }
         let header = &mut self.headers[slot];
         header.msg_name = address.as_mut_ptr();
-        header.msg_namelen = self.family.addr_len();
+        header.msg_namelen = family.addr_len();
         header.msg_iov = self.vectors[first..].as_mut_ptr();
         header.msg_iovlen = self.vectors_used - first;
         (header.msg_control, header.msg_controllen) = if segment == 0 {
@@ -102,6 +107,6 @@ impl Sends {
             self.controls[slot] = Control::segment(segment);
             (self.controls[slot].as_mut_ptr(), Control::LEN)
         };
-        opcode::SendMsg::new(SOCKET, &raw const *header).flags(libc::MSG_DONTWAIT as u32).build()
+        opcode::SendMsg::new(socket, &raw const *header).flags(libc::MSG_DONTWAIT as u32).build()
     }
 }

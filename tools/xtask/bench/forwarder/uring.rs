@@ -2,7 +2,6 @@
 
 use std::io;
 use std::iter;
-use std::mem;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
@@ -11,7 +10,7 @@ use elara_core::limits::{RECEIVE_BUFFERS, SEND_QUEUE};
 use elara_core::time::Span;
 use elara_shards::sys::cpu::monotonic;
 use elara_shards::sys::message::Family;
-use elara_shards::sys::ring::{Completion, Ring};
+use elara_shards::sys::ring::{Completion, Ring, Sizes};
 use elara_shards::sys::wait::Bell;
 
 use super::bundle::{Batch, Waiting};
@@ -29,7 +28,7 @@ pub(super) fn serve(socket: &UdpSocket, mut groups: Groups, counts: &Counts) -> 
                 counts.take(1);
                 let part = (train.buffer, start, len);
                 for to in groups.others(train.from, floor.ring.bytes(part.0, part.1, part.2)) {
-                    let queued = floor.ring.send(to, iter::once(part), 0, 1);
+                    let queued = floor.ring.send(0, to, iter::once(part), 0, 1);
                     counts.send(1);
                     if !queued {
                         counts.refuse(1);
@@ -60,7 +59,7 @@ pub(super) fn gather(socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
                 let part = |piece: &Piece| (piece.slot, piece.start, piece.len);
                 let bytes: u32 = pieces.iter().map(|piece| u32::from(piece.len)).sum();
                 let frames = bytes.div_ceil(segment.into());
-                let queued = ring.send(to, pieces.iter().map(part), segment, frames);
+                let queued = ring.send(0, to, pieces.iter().map(part), segment, frames);
                 counts.send(frames.into());
                 if !queued {
                     counts.refuse(frames.into());
@@ -103,8 +102,6 @@ pub(super) fn bundle(socket: &UdpSocket, hold: Span, counts: &Counts) -> io::Res
 struct Floor {
     ring: Ring,
     held: Vec<u16>,
-    /// Receiving has ended, and must be armed again.
-    ended: bool,
 }
 
 /// What one receive brought.
@@ -133,13 +130,14 @@ impl Floor {
         socket.set_nonblocking(true)?;
         let family = Family::of(&socket.local_addr()?);
         let (buffers, sends) = (RECEIVE_BUFFERS as u16, SEND_QUEUE as u32);
-        let ring = Ring::new(socket.as_fd(), family, &Bell::new()?, buffers, sends, 0)?;
-        Ok(Self { ring, held: Vec::with_capacity(RECEIVE_BUFFERS), ended: false })
+        let sizes = Sizes { buffers, lasting: 0, sends, sockets: 0 };
+        let ring = Ring::new(socket.as_fd(), family, &Bell::new()?, sizes)?;
+        Ok(Self { ring, held: Vec::with_capacity(RECEIVE_BUFFERS) })
     }
 
     /// Sends what is queued, waits for something to do, at most `timeout`, and gives buffers back.
     fn enter(&mut self, timeout: Option<Span>) -> io::Result<()> {
-        if self.ended {
+        if self.ring.is_owed() {
             // Nothing comes before receiving is armed again, and that needs the buffers back first.
             self.ring.submit()?;
         } else {
@@ -149,9 +147,7 @@ impl Floor {
             // What was sent from these has left: a send ends inside the call above.
             self.held.drain(..).for_each(|buffer| self.ring.recycle(buffer));
             self.ring.publish();
-            if mem::take(&mut self.ended) {
-                self.ring.arm();
-            }
+            self.ring.arm(0);
         }
         Ok(())
     }
@@ -167,9 +163,9 @@ impl Floor {
                     return Some(Train { buffer, start, len, segment, from });
                 }
                 Completion::Spoiled { buffer } => self.held.push(buffer),
-                Completion::Ended { .. } => self.ended = true,
+                Completion::Ended { slot, .. } => self.ring.owe(slot),
                 Completion::Refused { send, .. } => counts.refuse(send.tag.into()),
-                Completion::Woken => {}
+                Completion::Woken | Completion::Internal => {}
             }
         }
     }

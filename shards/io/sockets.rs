@@ -1,0 +1,147 @@
+//! The relay sockets of a back end over the kernel: numbered, bounded, and asked what the network says of what
+//! they sent.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use elara_core::limits::{CYCLE_REPORTS_MAX, RELAY_SOCKETS_MAX};
+
+use super::{Port, Unreachable};
+use crate::socket;
+use crate::sys::message::Family;
+use crate::sys::reports::{self, Report};
+
+/// Sockets by their number; 0 is the shard's own and not here.
+pub(super) struct Sockets {
+    relays: Vec<Number>,
+    free: Vec<u16>,
+    most: usize,
+    /// Those whose error queue may have something, each once.
+    suspects: VecDeque<u16>,
+    /// Looks into error queues that this cycle still has.
+    looks: usize,
+}
+
+#[derive(Default)]
+struct Number {
+    relay: Option<Relay>,
+    /// It is among the suspects.
+    suspect: bool,
+}
+
+struct Relay {
+    socket: UdpSocket,
+    family: Family,
+    /// It is closed as far as the shard knows.
+    closed: bool,
+}
+
+impl Sockets {
+    /// Room for so many, and no more than the limit.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            relays: vec![Number::default()],
+            free: Vec::new(),
+            most: most.min(RELAY_SOCKETS_MAX),
+            suspects: VecDeque::new(),
+            looks: CYCLE_REPORTS_MAX,
+        }
+    }
+
+    /// Opens one. It has its number until that is [freed](Self::free).
+    pub(super) fn open(&mut self, local: SocketAddr) -> io::Result<Port> {
+        if local.port() == 0 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if self.free.is_empty() && self.relays.len() > self.most {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let socket = socket::relay(local)?;
+        let relay = Some(Relay { socket, family: Family::of(&local), closed: false });
+        let number = if let Some(number) = self.free.pop() {
+            self.relays[usize::from(number)].relay = relay;
+            number
+        } else {
+            self.relays.push(Number { relay, suspect: false });
+            // What is said of them later finds its room.
+            let all = self.relays.len();
+            self.free.reserve(all);
+            self.suspects.reserve(all - self.suspects.len());
+            (all - 1) as u16
+        };
+        Ok(Port(number))
+    }
+
+    /// Whether there are any, closed ones that are not gone included.
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.relays.len() - self.free.len() == 1
+    }
+
+    /// The socket of an open one, and its family.
+    #[inline]
+    pub(super) fn find(&self, port: Port) -> Option<(BorrowedFd<'_>, Family)> {
+        let relay = self.relays.get(usize::from(port.0))?.relay.as_ref()?;
+        (!relay.closed).then(|| (relay.socket.as_fd(), relay.family))
+    }
+
+    /// Nothing is sent from it any more. False when it was not open.
+    pub(super) fn close(&mut self, port: Port) -> bool {
+        let number = self.relays.get_mut(usize::from(port.0));
+        let relay = number.and_then(|number| number.relay.as_mut());
+        relay.is_some_and(|relay| !std::mem::replace(&mut relay.closed, true))
+    }
+
+    /// Its socket goes, and its number is free.
+    pub(super) fn free(&mut self, port: Port) {
+        let number = self.relays.get_mut(usize::from(port.0));
+        if number.is_some_and(|number| number.relay.take().is_some()) {
+            self.free.push(port.0);
+        }
+    }
+
+    /// Its error queue may have something.
+    pub(super) fn suspect(&mut self, port: Port) {
+        if let Some(number) = self.relays.get_mut(usize::from(port.0))
+            && !std::mem::replace(&mut number.suspect, true)
+        {
+            self.suspects.push_back(port.0);
+        }
+    }
+
+    /// Another cycle.
+    #[inline]
+    pub(super) const fn enter(&mut self) {
+        self.looks = CYCLE_REPORTS_MAX;
+    }
+
+    /// What the network has to say next, while this cycle may still look.
+    pub(super) fn unreachable(&mut self) -> Option<Unreachable> {
+        while let Some(first) = self.suspects.front().copied() {
+            let number = &mut self.relays[usize::from(first)];
+            let open = number.relay.as_ref().filter(|relay| !relay.closed);
+            let report = match open {
+                Some(_) if self.looks == 0 => return None,
+                Some(relay) => {
+                    self.looks -= 1;
+                    reports::next(relay.socket.as_fd())
+                }
+                None => None,
+            };
+            match report {
+                Some(Report::Undelivered(it)) => {
+                    let (to, kind, code, info) = (it.to, it.kind, it.code, it.info);
+                    return Some(Unreachable { port: Port(first), to, kind, code, info });
+                }
+                Some(Report::Other) => {}
+                None => {
+                    number.suspect = false;
+                    self.suspects.pop_front();
+                }
+            }
+        }
+        None
+    }
+}
