@@ -30,8 +30,64 @@ pub(super) fn cut(slices: &[Slice], segment: u16, mut send: impl FnMut(&[Slice])
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::net::{Ipv4Addr, UdpSocket};
+
+    use elara_core::ClientAddr;
+
     use super::*;
+    use crate::io::{Io, Port, Wait};
+    use crate::socket;
+    use crate::sys::wait::Bell;
+
+    /// What a back end sends after a device has refused to cut, be it from its own socket or from a relay
+    /// socket, arrives as if it had been cut, and is counted as that.
+    pub(in crate::io) fn pieces_arrive<I: Io>(
+        new: fn(UdpSocket, &Bell) -> std::io::Result<I>,
+        refuse: fn(&mut I, Port),
+    ) {
+        let socket = socket::bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let to = ClientAddr::from(peer.local_addr().unwrap());
+        let mut io = new(socket, &Bell::new().unwrap()).unwrap();
+        let spare = UdpSocket::bind((Ipv4Addr::new(127, 3, 2, 1), 0)).unwrap();
+        let local = spare.local_addr().unwrap();
+        drop(spare);
+        let relay = io.open(local).unwrap();
+        for port in [Port::DATA, relay] {
+            refuse(&mut io, port);
+            let before = io.egress();
+            io.enter(Wait::No).unwrap();
+            let slices: Vec<Slice> = (0..10u8)
+                .flat_map(|n| [vec![n; 4], vec![0x80 | n; if n == 9 { 50 } else { 100 }]])
+                .map(|bytes| io.note(&bytes).unwrap())
+                .collect();
+            let bytes: Vec<u8> = slices.iter().flat_map(|it| io.bytes(*it).to_vec()).collect();
+            for segment in [104, 70, 1_500] {
+                io.send_from(port, &to, &slices, segment, 3);
+            }
+            let many = [slices[1]; SLICES_MAX + 1];
+            io.send_from(port, &to, &many, 50_000, 4);
+            io.send_from(port, &to, &slices, 10, 5);
+            io.enter(Wait::No).unwrap();
+            while io.receive().is_some() {}
+            let mut buffer = [0; 2_000];
+            let mut heard = Vec::new();
+            while let Ok((len, from)) = peer.recv_from(&mut buffer) {
+                assert_eq!(from == local, port != Port::DATA);
+                heard.push(buffer[..len].to_vec());
+            }
+            let expected = [104, 70, 1_500].map(|segment| bytes.chunks(segment)).into_iter();
+            assert_eq!(heard, expected.flatten().map(<[u8]>::to_vec).collect::<Vec<_>>());
+            let refused: Vec<u32> = std::iter::from_fn(|| io.refused()).map(|it| it.tag).collect();
+            assert_eq!(refused, [4, 5], "too many slices, too many datagrams");
+            let failed = 1 + bytes.len().div_ceil(10) as u64;
+            let egress = io.egress();
+            assert_eq!(egress.sent - before.sent, heard.len() as u64);
+            assert_eq!((egress.failed - before.failed, egress.busy), (failed, 0));
+        }
+    }
 
     const fn slice(buffer: u16, start: u32, len: u16) -> Slice {
         Slice { buffer, len, start }

@@ -6,12 +6,13 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use elara_core::ClientAddr;
 use elara_core::limits::{CYCLE_REPORTS_MAX, RELAY_SOCKETS_MAX};
 
 use super::{Port, Unreachable};
 use crate::socket;
 use crate::sys::message::Family;
-use crate::sys::reports::{self, Report};
+use crate::sys::reports::{self, Report, Undelivered};
 
 /// Sockets by their number; 0 is the shard's own and not here.
 pub(super) struct Sockets {
@@ -20,6 +21,8 @@ pub(super) struct Sockets {
     most: usize,
     /// Those whose error queue may have something, each once.
     suspects: VecDeque<u16>,
+    /// What has been read already, and not been asked for.
+    told: VecDeque<Unreachable>,
     /// Looks into error queues that this cycle still has.
     looks: usize,
 }
@@ -46,6 +49,7 @@ impl Sockets {
             free: Vec::new(),
             most: most.min(RELAY_SOCKETS_MAX),
             suspects: VecDeque::new(),
+            told: VecDeque::with_capacity(CYCLE_REPORTS_MAX),
             looks: CYCLE_REPORTS_MAX,
         }
     }
@@ -117,8 +121,31 @@ impl Sockets {
         self.looks = CYCLE_REPORTS_MAX;
     }
 
+    /// A datagram for `to` that nobody may cut was refused. Where our own card is what is too narrow for it,
+    /// the kernel does not say for which port it was, so that it is asked at once.
+    pub(super) fn refused(&mut self, port: Port, to: &ClientAddr) {
+        while self.looks > 0 && self.told.len() < CYCLE_REPORTS_MAX {
+            let Some((socket, _)) = self.find(port) else { return };
+            match reports::next(socket) {
+                Some(Report::Undelivered(it)) => {
+                    let to = if it.to.port() == 0 && it.to.ip() == to.ip() { *to } else { it.to };
+                    self.told.push_back(unreachable(port, Undelivered { to, ..it }));
+                }
+                Some(Report::Other) => {}
+                None => return,
+            }
+            self.looks -= 1;
+        }
+        self.suspect(port);
+    }
+
     /// What the network has to say next, while this cycle may still look.
     pub(super) fn unreachable(&mut self) -> Option<Unreachable> {
+        while let Some(told) = self.told.pop_front() {
+            if self.find(told.port).is_some() {
+                return Some(told);
+            }
+        }
         while let Some(first) = self.suspects.front().copied() {
             let number = &mut self.relays[usize::from(first)];
             let open = number.relay.as_ref().filter(|relay| !relay.closed);
@@ -131,11 +158,11 @@ impl Sockets {
                 None => None,
             };
             match report {
-                Some(Report::Undelivered(it)) => {
-                    let (to, kind, code, info) = (it.to, it.kind, it.code, it.info);
-                    return Some(Unreachable { port: Port(first), to, kind, code, info });
+                // A port that is not named is nobody's.
+                Some(Report::Undelivered(it)) if it.to.port() > 0 => {
+                    return Some(unreachable(Port(first), it));
                 }
-                Some(Report::Other) => {}
+                Some(_) => {}
                 None => {
                     number.suspect = false;
                     self.suspects.pop_front();
@@ -144,4 +171,8 @@ impl Sockets {
         }
         None
     }
+}
+
+const fn unreachable(port: Port, it: Undelivered) -> Unreachable {
+    Unreachable { port, to: it.to, kind: it.kind, code: it.code, info: it.info }
 }

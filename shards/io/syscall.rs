@@ -383,9 +383,7 @@ impl Io for Syscall {
         let bytes = slices.iter().map(|slice| slice_of(&self.inbox, &self.kept, *slice));
         if let Some(why) = self.outbox.send_unfragmented(socket, family, to, bytes) {
             self.ledger.refuse(port, send, why);
-            if why != Reason::Busy {
-                self.relays.suspect(port);
-            }
+            self.relays.refused(port, to);
         }
     }
 
@@ -474,3 +472,6 @@ impl Io for Syscall {
         0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -292,7 +292,7 @@ impl Io for Uring {
         let refused = self.aside.send_unfragmented(socket, family, to, bytes);
         if let Some(why) = refused {
             self.ledger.refuse(port, send, why);
-            self.suspect(port, why);
+            self.relays.refused(port, to);
         }
     }
 
@@ -368,3 +368,6 @@ impl Io for Uring {
         self.starved
     }
 }
+
+#[cfg(test)]
+mod tests;

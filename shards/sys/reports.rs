@@ -28,7 +28,7 @@ pub enum Report {
 /// Why a datagram did not arrive, in the words of ICMP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undelivered {
-    /// Where it was to go.
+    /// Where it was to go. Its port is 0 where an IPv4 socket of this machine could not send it.
     pub to: ClientAddr,
     /// Type; ICMPv6's where `to` is IPv6.
     pub kind: u8,

@@ -19,7 +19,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use elara_core::ClientAddr;
-use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX};
+use elara_core::limits::{DATAGRAM_MAX, RELAY_SOCKETS_MAX, SEGMENTS_MAX};
 use elara_core::time::Span;
 use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
@@ -472,10 +472,17 @@ impl Drop for Ring {
     fn drop(&mut self) {
         // The kernel must have let go of pool and template before they are unmapped, and of the socket
         // before someone else binds its address.
-        let submitter = self.ring.submitter();
-        let _ = submitter.register_sync_cancel(None, CancelBuilder::any());
-        // What was cancelled holds its socket until it has been completed.
+        // Nothing may be queued that would begin after the end.
         let _ = self.ring.submit();
+        let _ = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
+        // What was cancelled holds its socket until it has been completed, some at a time.
+        for _ in 0..=RELAY_SOCKETS_MAX {
+            if !self.has_more() {
+                break;
+            }
+            let _ = self.ring.submit();
+            self.ring.completion().for_each(drop);
+        }
         let submitter = self.ring.submitter();
         let _ = submitter.unregister_files();
         let _ = submitter.unregister_buf_ring(BUFFER_GROUP);

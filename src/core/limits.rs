@@ -13,6 +13,9 @@ pub use turn::*;
 
 use crate::time::Span;
 
+mod turn;
+pub use turn::*;
+
 // ---- The wire ----------------------------------------------------------------------------------
 
 /// Bytes of the fixed header, wire v0 and v1.

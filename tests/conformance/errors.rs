@@ -7,8 +7,7 @@ use elara_shards::io::{Io, Port, Refusal, Unreachable};
 use elara_shards::sys::message::Family;
 
 use crate::ports::{came, words};
-use crate::support::ports::PortPlace;
-use crate::support::room::{InMemory, OverSyscall, OverUring, Place};
+use crate::support::room::{InMemory, OverSyscall, OverUring};
 
 /// All the network has said in this cycle.
 fn said<I: Io>(io: &mut I) -> Vec<Unreachable> {

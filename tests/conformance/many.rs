@@ -8,8 +8,8 @@ use elara_shards::io::{Io, Port, Train, Wait};
 use elara_shards::sys::message::Family;
 
 use crate::ports::{came, words};
-use crate::support::ports::{PortPlace, Relayed};
-use crate::support::room::{InMemory, OverSyscall, OverUring, Place};
+use crate::support::ports::Relayed;
+use crate::support::room::{InMemory, OverSyscall, OverUring};
 
 const PORTS: usize = 1_000;
 

@@ -5,8 +5,7 @@ use elara_shards::io::{Io, Port, Slice, Wait};
 use elara_shards::sys::message::Family;
 
 use crate::ports::{came, trains};
-use crate::support::ports::PortPlace;
-use crate::support::room::{InMemory, OverSyscall, OverUring, Place};
+use crate::support::room::{InMemory, OverSyscall, OverUring};
 
 on_every_back_end! {
     fn headers_stand_between_payloads_in_one_send_that_is_cut<P>() {
