@@ -53,11 +53,16 @@ pub(super) struct Nonces {
 impl Nonces {
     /// `key` is the same on all shards of a node; `anonymity` says whether USERHASH is understood.
     pub(super) fn new(key: &Secret<32>, anonymity: bool) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
+        let mut nonces = Self { key, features: [0; FEATURES] };
+        nonces.offer(anonymity);
+        nonces
+    }
+
+    /// What nonces offer from here on; those that offered something else are not known any longer.
+    pub(super) fn offer(&mut self, anonymity: bool) {
         let bits = PASSWORD_ALGORITHMS | if anonymity { USERNAME_ANONYMITY } else { 0 };
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, key.expose()),
-            features: base64::encode(&[0, 0, bits]),
-        }
+        self.features = base64::encode(&[0, 0, bits]);
     }
 
     /// A nonce for `client`.

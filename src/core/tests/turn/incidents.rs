@@ -2,7 +2,7 @@
 //! about bytes alone stand in `stun/incidents.rs`, those about which peers are denied in `turn/peers.rs`
 //! once more.
 
-use elara_core::limits::{TURN_PERMISSIONS, TURN_REPLIES_PER_PREFIX};
+use elara_core::limits::{TURN_BINDINGS_PER_PREFIX, TURN_PERMISSIONS, TURN_REPLIES_PER_PREFIX};
 use elara_core::stun::attribute::{
     DATA, NONCE, REALM, REQUESTED_TRANSPORT, SOFTWARE, USERNAME, XOR_PEER_ADDRESS,
 };
@@ -158,7 +158,6 @@ fn coturn_1957_answers_to_strangers_are_counted() {
     let victim = client_addr("198.51.100.9:9");
     let mut client = Client::new("198.51.100.9:9", "anna");
     let requests = [
-        client.plain(Method::BINDING, |writer| put(writer, &[(USERNAME, b"a")])),
         client.plain(Method::REFRESH, |_| {}),
         client.signed(Method::ALLOCATE, |_| {}),
         client.plain(Method::ALLOCATE, |writer| put(writer, &[(0x0008, &[0; 20])])),
@@ -177,6 +176,26 @@ fn coturn_1957_answers_to_strangers_are_counted() {
         Answer::Reply { .. }
     ) {}
     assert_eq!(anna.refresh(&mut world, 600), 0);
+}
+
+/// The same of Binding requests, plain ones included: the shard asks before it answers them.
+#[test]
+fn coturn_1957_answers_to_binding_requests_are_counted() {
+    let mut world = World::new(config());
+    let mut stranger = Client::new("198.51.100.9:9", "anna");
+    let request = stranger.plain(Method::BINDING, |writer| put(writer, &[(USERNAME, b"a")]));
+    let most = TURN_BINDINGS_PER_PREFIX.burst;
+    for n in 0..most {
+        if n % 2 == 0 {
+            assert!(world.server.admits_binding(world.now, &stranger.addr));
+        } else {
+            assert_eq!(world.ask(stranger.addr, &request).error, 0);
+        }
+    }
+    assert!(!world.server.admits_binding(world.now, &stranger.addr));
+    assert_eq!(silence(&world.hand(stranger.addr, &request)), Refusal::Flood);
+    assert!(world.server.admits_binding(world.now, &client_addr("198.51.101.9:9")));
+    stranger.greet(&mut world);
 }
 
 /// coturn #1829: reason phrases and SOFTWARE made answers longer than they need be.
