@@ -73,7 +73,10 @@ fn json_tells_programs_the_same() {
     let passing = read(&folder.done(&["turn", "user", "--secret", "turn.key", "--json", "alice"]));
     let expires = passing["expires"].as_u64().unwrap();
     assert_eq!(passing["username"], format!("{expires}:alice"));
-    assert_eq!((&passing["ttl"], passing["password"].as_str().unwrap().len()), (&86_400.into(), 28));
+    assert_eq!(
+        (&passing["ttl"], passing["password"].as_str().unwrap().len()),
+        (&86_400.into(), 28)
+    );
     let lasting = read(&folder.done(&["turn", "user", "--json", "alice"]));
     let password = lasting["password"].as_str().unwrap();
     let alice = TurnUser::new("alice", "elara", password).unwrap();

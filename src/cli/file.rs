@@ -67,7 +67,8 @@ fn parse(text: &str, folder: &Path, listen: Option<SocketAddr>) -> Result<NodeCo
         line: line_of(text, error.span().unwrap_or_default()),
         sentence: explain(text, &error),
     })?;
-    form.fill(folder, listen).map_err(|(sentence, span)| Wrong { line: line_of(text, span), sentence })
+    form.fill(folder, listen)
+        .map_err(|(sentence, span)| Wrong { line: line_of(text, span), sentence })
 }
 
 /// The file as it may be written.
@@ -112,7 +113,8 @@ type Located = (String, Range<usize>);
 impl Form {
     fn fill(&self, folder: &Path, listen: Option<SocketAddr>) -> Result<NodeConfig, Located> {
         let mut config = defaults();
-        if let Some(listen) = listen.or(self.listen.as_ref().map(|Listen(listen)| *listen)) {
+        if let Some(listen) = listen.or_else(|| self.listen.as_ref().map(|Listen(listen)| *listen))
+        {
             config.bind_addr = listen;
         }
         if let Some(io) = self.io {

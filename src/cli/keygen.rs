@@ -80,7 +80,8 @@ fn facts(key: &Key) -> Vec<String> {
     match key {
         Key::Relay(_) => {}
         Key::Turn(_) => facts.push(
-            "turn secret: it has no public half; elara turn user --secret FILE signs with it".to_owned(),
+            "turn secret: it has no public half; elara turn user --secret FILE signs with it"
+                .to_owned(),
         ),
         Key::Issuer(issuer) => facts.push(format!("kid: {}", keys::suggested_kid(issuer.public()))),
         Key::Node(node) => facts.push(format!("node id: {}", node.node_id())),

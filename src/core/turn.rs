@@ -43,6 +43,7 @@ mod table;
 
 pub use config::{ChannelRange, Config, ConfigError, Relay, SharedSecret, User};
 pub use home::Family;
+pub use peers::DENIED;
 pub use relay::DataHead;
 pub use server::{Keys, Server};
 

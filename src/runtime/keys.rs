@@ -319,8 +319,9 @@ pub fn load_turn(path: &Path) -> Result<TurnSecret, KeyFileError> {
         Some((found, _)) => {
             Err(KeyFileError::OtherKind { path: path.to_owned(), found, wanted: KeyKind::Turn })
         }
-        None => TurnSecret::of_line(&bytes)
-            .ok_or_else(|| KeyFileError::NoTurnSecret(path.to_owned())),
+        None => {
+            TurnSecret::of_line(&bytes).ok_or_else(|| KeyFileError::NoTurnSecret(path.to_owned()))
+        }
     }
 }
 

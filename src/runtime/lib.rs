@@ -55,8 +55,8 @@ pub use client::{
     Member, PublishError, PublishOptions, Publisher, Roster, Selector, Subscription, TokenTrouble,
 };
 pub use config::{
-    BadExternalIp, BadUser, Compat, DegradationConfig, ExternalIp, NodeConfig, TurnConfig, TurnUser,
-    V0Compat, V1Config,
+    BadExternalIp, BadUser, Compat, DegradationConfig, ExternalIp, NodeConfig, TurnConfig,
+    TurnUser, V0Compat, V1Config,
 };
 pub use error::{ConfigError, HandleError, NodeError, TurnError};
 pub use handle::NodeHandle;

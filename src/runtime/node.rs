@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use elara_core::Cidr;
 use elara_core::crypto::Secret;
 use elara_core::limits::SHARDS_MAX;
 use elara_shards::io::{Backend, Choice};
@@ -207,7 +208,9 @@ impl Node {
             warn!(%block, "wire v0 is open to a public block: anyone in it can aim this node at others");
         }
         let own = |block: &&Cidr| Cidr::LOOPBACK.iter().any(|loopback| block.lies_in(loopback));
-        for block in self.config.turn.allow_peers.iter().filter(own).filter(|_| self.config.turn.is_open()) {
+        for block in
+            self.config.turn.allow_peers.iter().filter(own).filter(|_| self.config.turn.is_open())
+        {
             warn!(%block, "TURN users reach what listens on this machine only: turn.allow_peers has loopback");
         }
     }

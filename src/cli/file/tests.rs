@@ -67,10 +67,7 @@ fn a_full_file_says_everything() {
     assert_eq!(config.admin.unwrap().to_string(), "[::1]:9001");
     assert_eq!((config.io, config.node_id), (Choice::Syscall, NodeId(0xff)));
     let numbers = config.numbers().map(|(_, number)| number);
-    assert_eq!(
-        numbers,
-        [3, 4, 5, 6, 1, 90, 20, 300, 4_000, 70, 80, 9, 10, 11, 12, 13_000, 7]
-    );
+    assert_eq!(numbers, [3, 4, 5, 6, 1, 90, 20, 300, 4_000, 70, 80, 9, 10, 11, 12, 13_000, 7]);
     assert_eq!(config.compat.v0.blocks().len(), 2);
 }
 

@@ -125,7 +125,11 @@ fn secret(path: &Path) -> Result<TurnSecret, String> {
 }
 
 /// Why a configuration that names users, in a file like this one, may not be used.
-pub(super) fn exposed(turn: &TurnConfig, file: &Metadata, shown: &dyn fmt::Display) -> Option<String> {
+pub(super) fn exposed(
+    turn: &TurnConfig,
+    file: &Metadata,
+    shown: &dyn fmt::Display,
+) -> Option<String> {
     const OTHERS: u32 = 0o077;
     let mode = file.mode() & 0o7777;
     let open = file.is_file() && mode & OTHERS != 0 && !turn.users.is_empty();
@@ -160,7 +164,10 @@ fn each<T>(
 ) -> Result<Vec<T>, Located> {
     let entries = get(texts).map_or(&[][..], |Hidden(entries)| entries);
     let located = |entry: &Spanned<Value>| {
-        let text = entry.get_ref().as_str().ok_or_else(|| "each entry must be a text in quotes".to_owned());
+        let text = entry
+            .get_ref()
+            .as_str()
+            .ok_or_else(|| "each entry must be a text in quotes".to_owned());
         text.and_then(&read).map_err(|sentence| (sentence, entry.span()))
     };
     entries.iter().map(located).collect()
@@ -219,7 +226,9 @@ impl TryFrom<String> for External {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|error: BadExternalIp| format!("\"{text}\" will not do: {error}"))
+        text.parse()
+            .map(Self)
+            .map_err(|error: BadExternalIp| format!("\"{text}\" will not do: {error}"))
     }
 }
 
@@ -231,9 +240,12 @@ impl TryFrom<String> for Ports {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let port = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+        let port =
+            |text: &str| text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
         let ports = text.split_once('-').and_then(|(first, last)| Some(port(first)?..=port(last)?));
-        ports.map(Self).ok_or_else(|| format!("\"{text}\" is no range of ports, such as 49152-65535"))
+        ports
+            .map(Self)
+            .ok_or_else(|| format!("\"{text}\" is no range of ports, such as 49152-65535"))
     }
 }
 

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 
 use elara_core::Cidr;
 use elara_runtime::keys::Key;
-use elara_runtime::{
-    Backend, Compat, Counters, Node, NodeConfig, TurnConfig, V1Config, Verdict,
-};
+use elara_runtime::{Backend, Compat, Counters, Node, NodeConfig, TurnConfig, V1Config, Verdict};
 
 use super::super::say;
 
@@ -186,11 +184,11 @@ mod tests {
         let mut config = NodeConfig::default();
         config.turn.secrets = vec![TurnSecret::new("another server's secret").unwrap()];
         let beginning = "open: TURN for whoever has a credential of realm elara";
-        let one = format!(
-            "{beginning} (1 secret, 0 users); relays from 192.0.2.1, ports 49152 to 65535"
-        );
+        let one =
+            format!("{beginning} (1 secret, 0 users); relays from 192.0.2.1, ports 49152 to 65535");
         assert_eq!(doors(&config), [one]);
-        config.turn.users = ["a", "b"].map(|name| TurnUser::new(name, "elara", "pw").unwrap()).to_vec();
+        config.turn.users =
+            ["a", "b"].map(|name| TurnUser::new(name, "elara", "pw").unwrap()).to_vec();
         config.turn.relay = vec!["10.0.0.5".parse().unwrap(), "2001:db8::5".parse().unwrap()];
         config.turn.external_ip = vec!["203.0.113.7".parse().unwrap()];
         let two = format!(

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use elara_core::limits::STUN_USERNAME_MAX;
-use elara_core::turn;
+use elara_core::turn::SharedSecret;
 use elara_runtime::keys::{self, TurnSecret};
 use elara_runtime::{TurnConfig, TurnUser};
 use serde::Serialize;
@@ -72,7 +72,7 @@ struct Passing {
     password: String,
     /// Seconds it has left.
     ttl: u32,
-    /// Its last second, since 1970.
+    /// When it ends, in seconds since 1970.
     expires: u32,
 }
 
@@ -83,7 +83,8 @@ impl User {
             (Some(file), name) => {
                 let secret = keys::load_turn(file).map_err(|error| Failure::asked(&error))?;
                 let ttl = self.ttl.unwrap_or(TTL_S);
-                let passing = sign(&secret, name.as_deref(), time::now(), ttl).map_err(Failure::Asked)?;
+                let passing =
+                    sign(&secret, name.as_deref(), time::now(), ttl).map_err(Failure::Asked)?;
                 self.tell_passing(&passing);
                 Ok(())
             }
@@ -138,7 +139,7 @@ fn sign(secret: &TurnSecret, name: Option<&str>, now: u32, ttl: u32) -> Result<P
              control character"
         ));
     }
-    let password = turn::rest_password(secret.expose().as_bytes(), &username);
+    let password = SharedSecret::new(secret.expose().as_bytes()).password(&username);
     Ok(Passing { username, password, ttl, expires })
 }
 

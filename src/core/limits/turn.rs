@@ -26,6 +26,8 @@ pub const STUN_TEXT_MAX: usize = 763;
 
 /// Allocations one shard may be told to keep, `allocations_max`. Full: Allocate gets 508.
 pub const TURN_ALLOCATIONS: Range = Range { min: 1, default: 4_096, max: 16_384 };
+/// Allocations of a node, divided over its shards: each keeps its share, or as many as one shard may.
+pub const TURN_NODE_ALLOCATIONS: Range = Range { min: 1, default: 10_000, max: 65_536 };
 /// `allocations_per_user`: allocations of one user on one shard. Full: Allocate gets 486.
 pub const TURN_PER_USER: Range = Range { min: 1, default: 64, max: 16_384 };
 /// `permissions_max` of one allocation: one covers all ports of an IP address. Full: 508.
@@ -74,6 +76,13 @@ pub const TURN_REALM_MAX: usize = 255;
 pub const TURN_SECRETS_MAX: usize = 8;
 /// Users with keys of their own. More: the configuration is refused.
 pub const TURN_USERS_MAX: usize = 65_536;
+/// Bytes of a secret's text. Fewer: the configuration is refused, because whoever holds a credential could find
+/// the secret by trying. More: refused as well.
+pub const TURN_SECRET_LEN_MIN: usize = 16;
+/// The most of them.
+pub const TURN_SECRET_LEN_MAX: usize = 256;
+/// Bytes of a user's password. More: the configuration is refused.
+pub const TURN_PASSWORD_MAX: usize = 256;
 /// How long a nonce is good, in seconds (RFC 8656 section 5: an hour at most). Older: 438.
 pub const TURN_NONCE_FOR_S: u32 = 3_600;
 /// Counters of answers by address prefix (IPv4 /24, IPv6 /56). Prefixes share them by a keyed hash:
@@ -83,6 +92,8 @@ pub const TURN_PREFIXES: usize = 4_096;
 pub const TURN_REPLIES_PER_PREFIX: Pace = Pace { per_s: 50, burst: 200 };
 /// The same for a whole shard.
 pub const TURN_REPLIES_PER_SHARD: Pace = Pace { per_s: 10_000, burst: 2_000 };
+/// `bytes_per_second` of one allocation; 0 is no limit, the largest 100 Gbit/s. More: dropped.
+pub const TURN_BYTES_PER_S: Range = Range { min: 0, default: 0, max: 12_500_000_000 };
 /// How far ahead of its `bytes_per_second` an allocation may be.
 pub const TURN_BURST: Span = Span::from_millis(250);
 

@@ -7,8 +7,10 @@ use core::fmt;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 
+use ring::hmac;
 use zeroize::Zeroizing;
 
+use super::base64;
 use crate::Cidr;
 use crate::limits::{
     Range, TURN_ALLOCATIONS, TURN_ALLOW_PEERS_MAX, TURN_CHANNELS, TURN_LIFETIME_DEFAULT_S,
@@ -115,6 +117,15 @@ impl SharedSecret {
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))
+    }
+
+    /// The password of `username`, `expiry` or `expiry:user`, as an issuer computes it.
+    #[must_use]
+    pub fn password(&self, username: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
+        let mut code = [0; 20];
+        code.copy_from_slice(hmac::sign(&key, username.as_bytes()).as_ref());
+        base64::encode::<20, 28>(&code).into_iter().map(char::from).collect()
     }
 
     pub(super) fn expose(&self) -> &[u8] {

@@ -16,7 +16,7 @@ use crate::{Cidr, ClientAddr};
 /// (there clouds keep their metadata), loopback, special registries, benchmarks, multicast, what is reserved;
 /// the fixed address of one cloud's metadata; and the IPv6 that wraps IPv4 (RFC 8656 section 21.4: 6to4 and
 /// Teredo; RFC 4291: IPv4-compatible) or is site-local by RFC 3879.
-const DENIED: [Cidr; 26] = [
+pub const DENIED: [Cidr; 26] = [
     Cidr::v4([0, 0, 0, 0], 8),
     Cidr::v4([10, 0, 0, 0], 8),
     Cidr::v4([100, 64, 0, 0], 10),

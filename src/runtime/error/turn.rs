@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use elara_core::Cidr;
 use elara_core::limits::{
-    TURN_REALM_MAX, TURN_ALLOW_PEERS_MAX, TURN_PORT_MIN, TURN_SECRETS_MAX, TURN_USERS_MAX,
+    TURN_ALLOW_PEERS_MAX, TURN_PORT_MIN, TURN_REALM_MAX, TURN_SECRETS_MAX, TURN_USERS_MAX,
 };
 
 /// A setting of TURN that cannot be. No secret is in it.
@@ -114,7 +114,9 @@ impl TurnError {
             Self::Realm => "turn.realm",
             Self::Secrets { .. } | Self::SecretTwice { .. } => "turn.secrets",
             Self::Users { .. } | Self::UserTwice { .. } => "turn.users",
-            Self::NoRelay { .. } | Self::RelayAddress { .. } | Self::RelayTwice { .. } => "turn.relay",
+            Self::NoRelay { .. } | Self::RelayAddress { .. } | Self::RelayTwice { .. } => {
+                "turn.relay"
+            }
             Self::ExternalAddress { .. }
             | Self::ExternalTwice { .. }
             | Self::ExternalOfNone { .. } => "turn.external_ip",
@@ -203,6 +205,6 @@ impl fmt::Display for TurnError {
     }
 }
 
-const fn family(addr: IpAddr) -> &'static str {
-    if addr.is_ipv4() { "IPv4" } else { "IPv6" }
+fn family(addr: IpAddr) -> &'static str {
+    if addr.to_canonical().is_ipv4() { "IPv4" } else { "IPv6" }
 }

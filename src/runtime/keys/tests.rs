@@ -151,7 +151,8 @@ fn what_is_no_secret_for_turn_is_refused_and_never_quoted() {
     let of = |text: &str| complaint(load_turn(&folder.file(text, 0o600)));
     assert!(of(LINE).contains("kind issuer, not of kind turn"));
     let torn = "elara-turn-secret-v1 AQEBAQEBAQEBAQEBAQEB";
-    for text in ["", "short AQEB", torn, "AQEBAQEBAQEBAQEB\nAQEBAQEBAQEBAQEB", &"AQEB ".repeat(150)] {
+    for text in ["", "short AQEB", torn, "AQEBAQEBAQEBAQEB\nAQEBAQEBAQEBAQEB", &"AQEB ".repeat(150)]
+    {
         let refused = of(text);
         assert!(refused.contains("elara keygen turn") && !refused.contains("AQEB"), "{refused}");
     }

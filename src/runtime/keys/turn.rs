@@ -94,7 +94,8 @@ mod tests {
     fn what_is_no_secret_or_not_only_one_is_refused() {
         let ours = "elara-turn-secret-v1 AQEBAQEBAQEBAQEB";
         let theirs = "static-auth-secret=0123456789abcdef";
-        for text in ["", "0123456789abcde", " 0123456789abcdef", "0123456789\nabcdef", ours, theirs] {
+        for text in ["", "0123456789abcde", " 0123456789abcdef", "0123456789\nabcdef", ours, theirs]
+        {
             assert!(TurnSecret::new(text).is_none(), "{text:?}");
         }
         assert!(TurnSecret::new(&"x".repeat(257)).is_none());

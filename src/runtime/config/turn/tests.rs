@@ -66,8 +66,15 @@ fn a_shard_gets_its_share_of_the_allocations_and_everything_else_whole() {
     assert_eq!((shard.lifetime_default_s, shard.lifetime_max_s), (300, 900));
     let counts = (shard.allocations_per_user, shard.permissions_max, shard.channels_max);
     assert_eq!((counts, shard.bytes_per_second), ((5, 6, 7), Some(80_000)));
-    assert_eq!((&shard.allow_peers, shard.channel_range), (&turn.allow_peers, ChannelRange::Rfc5766));
-    assert_eq!(turn.for_shards(listen(LISTEN), 16).unwrap().allocations_max, 1, "none gets nothing");
+    assert_eq!(
+        (&shard.allow_peers, shard.channel_range),
+        (&turn.allow_peers, ChannelRange::Rfc5766)
+    );
+    assert_eq!(
+        turn.for_shards(listen(LISTEN), 16).unwrap().allocations_max,
+        1,
+        "none gets nothing"
+    );
 }
 
 #[test]
@@ -181,7 +188,10 @@ fn secrets_are_not_shown() {
     assert!(shown.contains("alice") && !shown.contains("sixteen"), "{shown}");
     let keys = open().users[0].line();
     let digits = &keys[keys.len() - 64..];
-    assert!(!shown.contains(digits) && !format!("{:?}", open().for_shards(listen(LISTEN), 1)).contains(digits));
+    assert!(
+        !shown.contains(digits)
+            && !format!("{:?}", open().for_shards(listen(LISTEN), 1)).contains(digits)
+    );
 }
 
 #[test]
@@ -191,7 +201,15 @@ fn an_external_address_is_one_or_stands_for_one() {
     assert_eq!((plain.internal, plain.external), (None, ip("203.0.113.7")));
     let pair = read("fd00::5=2001:db8::7").unwrap();
     assert_eq!((pair.internal, pair.external), (Some(ip("fd00::5")), ip("2001:db8::7")));
-    for text in ["", "=", "203.0.113.7=", "203.0.113.7/10.0.0.5", "203.0.113.7:1", "a=b", "1.1.1.1=2.2.2.2=3.3.3.3"] {
+    for text in [
+        "",
+        "=",
+        "203.0.113.7=",
+        "203.0.113.7/10.0.0.5",
+        "203.0.113.7:1",
+        "a=b",
+        "1.1.1.1=2.2.2.2=3.3.3.3",
+    ] {
         assert_eq!(read(text), Err(BadExternalIp), "{text}");
     }
 }

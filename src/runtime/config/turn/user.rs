@@ -164,7 +164,10 @@ mod tests {
         let alice = TurnUser::read("alice:correct horse", "elara").unwrap();
         assert_eq!(alice.line().as_str(), LINE);
         assert_eq!(TurnUser::read(LINE, "elara").unwrap(), alice);
-        assert_eq!(TurnUser::read(&LINE.to_uppercase().replace("0X", "0x"), "").unwrap().name(), "ALICE");
+        assert_eq!(
+            TurnUser::read(&LINE.to_uppercase().replace("0X", "0x"), "").unwrap().name(),
+            "ALICE"
+        );
         assert_ne!(TurnUser::new("alice", "elsewhere", "correct horse").unwrap(), alice);
         let colons = TurnUser::read("alice:a:b", "elara").unwrap();
         assert_eq!(colons, TurnUser::new("alice", "elara", "a:b").unwrap());
