@@ -205,6 +205,6 @@ impl fmt::Display for TurnError {
     }
 }
 
-const fn family(addr: IpAddr) -> &'static str {
-    if addr.is_ipv4() { "IPv4" } else { "IPv6" }
+fn family(addr: IpAddr) -> &'static str {
+    if addr.to_canonical().is_ipv4() { "IPv4" } else { "IPv6" }
 }
