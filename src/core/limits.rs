@@ -13,9 +13,6 @@ pub use turn::*;
 
 use crate::time::Span;
 
-mod turn;
-pub use turn::*;
-
 // ---- The wire ----------------------------------------------------------------------------------
 
 /// Bytes of the fixed header, wire v0 and v1.
