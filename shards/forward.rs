@@ -136,8 +136,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             self.handle_peer_train(train);
             return None;
         }
-        if self.io.bytes(train.slice).first().is_some_and(|first| matches!(first, 0x40..=0x7F)) {
-            self.handle_channel_train(train);
+        let first = self.io.bytes(train.slice).first();
+        if matches!(first, Some(0x40..=0x7F)) && self.handle_channel_train(train) {
             return None;
         }
         let (mut familiar, mut known) = (None, None);
@@ -178,8 +178,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             Kind::V0 => self.handle_v0(from, slice, familiar),
             Kind::V1 => return self.handle_v1(from, slice, known),
             Kind::Stun => self.handle_stun(from, slice),
-            // In the train of something else.
-            Kind::ChannelData => Verdict::Unrecognised,
+            Kind::ChannelData => self.handle_channel_data(from, slice),
             Kind::Runt => Verdict::Runt,
             Kind::Unrecognised => Verdict::Unrecognised,
         })

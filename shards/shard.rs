@@ -204,11 +204,8 @@ impl<I: Io> Shard<I> {
                 Wait::No
             };
         }
-        let due = [
-            self.sessions.next_expiry(),
-            self.v1.next_due(self.now),
-            self.turn.next_due(self.now),
-        ];
+        let due =
+            [self.sessions.next_expiry(), self.v1.next_due(self.now), self.turn.next_due(self.now)];
         match due.into_iter().flatten().min() {
             Some(due) if due <= self.now => Wait::No,
             Some(due) => Wait::Until(due),

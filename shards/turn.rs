@@ -49,6 +49,8 @@ pub(crate) struct Turn {
     server: Option<Box<Server>>,
     /// Whether there are relayed addresses to be had.
     relays: bool,
+    /// Channels may have numbers above those of RFC 8656.
+    wide: bool,
     random: KeyStream,
     /// What leaves at the end of the cycle.
     flows: Flows,
@@ -69,6 +71,9 @@ impl Turn {
         Self {
             server,
             relays: config.is_some_and(|config| config.relays),
+            wide: config.is_some_and(|config| {
+                config.relays && *config.server.channel_range.numbers().end() > 0x4FFF
+            }),
             random: KeyStream::new(&expand(seed, &[b"ELARA turn"])),
             flows: Flows::new(),
             inbox: Box::new([0; STUN_MESSAGE_MAX]),

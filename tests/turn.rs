@@ -23,7 +23,13 @@ struct Relay {
 
 impl Relay {
     fn start(io: &str, name: &str, more: &str) -> Self {
-        Self::at(io, name, "127.0.0.1:0", "relay = [\"127.0.0.1\"]\nallow_peers = [\"127.0.0.0/8\"]", more)
+        Self::at(
+            io,
+            name,
+            "127.0.0.1:0",
+            "relay = [\"127.0.0.1\"]\nallow_peers = [\"127.0.0.0/8\"]",
+            more,
+        )
     }
 
     fn at(io: &str, name: &str, listen: &str, reach: &str, more: &str) -> Self {
@@ -159,7 +165,8 @@ fn two_clients_reach_each_other_by_their_relayed_addresses() {
 #[test]
 fn the_other_family_is_relayed_too() {
     for io in BACK_ENDS {
-        let reach = "relay = [\"127.0.0.1\", \"::1\"]\nallow_peers = [\"127.0.0.0/8\", \"::1/128\"]";
+        let reach =
+            "relay = [\"127.0.0.1\", \"::1\"]\nallow_peers = [\"127.0.0.0/8\", \"::1/128\"]";
         let relay = Relay::at(io, "family", "[::1]:0", reach, "");
         for (family, ip) in [(1, HERE), (2, "::1".parse().unwrap())] {
             let (mut caller, peer) = (relay.caller(), peer(ip));
@@ -179,7 +186,8 @@ fn the_other_family_is_relayed_too() {
 fn nobody_is_heard_without_permission_and_it_is_counted() {
     for io in BACK_ENDS {
         let relay = Relay::start(io, "strangers", "");
-        let (mut caller, friend, stranger) = (relay.caller(), peer(HERE), peer("127.0.0.2".parse().unwrap()));
+        let (mut caller, friend, stranger) =
+            (relay.caller(), peer(HERE), peer("127.0.0.2".parse().unwrap()));
         let relayed = caller.allocate(None);
         assert_eq!(caller.permit(friend.local_addr().unwrap()), 0);
         stranger.send_to(b"you do not know me", relayed).unwrap();
@@ -226,9 +234,14 @@ fn peers_on_this_machine_and_in_private_networks_are_nobodys_by_default() {
         let relay = Relay::at(io, "denied", "127.0.0.1:0", "relay = [\"127.0.0.1\"]", "");
         let mut caller = relay.caller();
         caller.allocate(None);
-        for peer in
-            ["127.0.0.1:80", "10.0.0.1:80", "169.254.169.254:80", "192.168.1.1:53", "0.0.0.0:22", "224.0.0.1:5353"]
-        {
+        for peer in [
+            "127.0.0.1:80",
+            "10.0.0.1:80",
+            "169.254.169.254:80",
+            "192.168.1.1:53",
+            "0.0.0.0:22",
+            "224.0.0.1:5353",
+        ] {
             let peer: SocketAddr = peer.parse().unwrap();
             assert_eq!((caller.permit(peer), caller.bind(0x4000, peer)), (403, 403), "{peer} {io}");
         }
@@ -278,7 +291,8 @@ fn rubbish_and_answers_nobody_asked_for_are_not_answered() {
         let mut out = [0; 200];
         for class in [Class::Success, Class::Error, Class::Indication] {
             for method in [Method::BINDING, Method::ALLOCATE, Method(0x0fff)] {
-                let len = Writer::new(&mut out, class, method, TransactionId([9; 12])).finish().unwrap();
+                let len =
+                    Writer::new(&mut out, class, method, TransactionId([9; 12])).finish().unwrap();
                 caller.send(&out[..len]);
             }
         }
@@ -286,7 +300,11 @@ fn rubbish_and_answers_nobody_asked_for_are_not_answered() {
         caller.send(&[0x40, 0x00, 0xff, 0xff]);
         caller.send(&[0x40]);
         let heard = caller.ask(Method::BINDING, |_| {});
-        assert_eq!(heard.message().class(), Class::Success, "{io}: the first answer is the one to this");
+        assert_eq!(
+            heard.message().class(),
+            Class::Success,
+            "{io}: the first answer is the one to this"
+        );
         relay.stop();
     }
 }
@@ -298,7 +316,8 @@ fn without_credentials_there_is_no_turn_and_stun_can_be_closed() {
             Process::start(&["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--io", io]);
         let mut caller = TurnCaller::new(relay.listening_on(), USER, PASSWORD);
         let mut out = [0; 100];
-        let mut writer = Writer::new(&mut out, Class::Request, Method::ALLOCATE, TransactionId([1; 12]));
+        let mut writer =
+            Writer::new(&mut out, Class::Request, Method::ALLOCATE, TransactionId([1; 12]));
         let len = writer.put(attribute::REQUESTED_TRANSPORT, &[17, 0, 0, 0]).finish().unwrap();
         caller.send(&out[..len]);
         let heard = caller.ask(Method::BINDING, |_| {});

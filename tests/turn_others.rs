@@ -102,16 +102,16 @@ fn coturn_moves_data(io: &str) {
     let port = echo_port.to_string();
     let peer = ["-e", "127.0.0.1", "-r", &port];
     for flags in [
-        &[][..],                // channels, an even port and the one above it
-        &["-c"],                // channels, one port
-        &["-c", "-s"],          // Send and Data indications
-        &["-c", "-l", "1200"],  // large
-        &["-c", "-l", "1"],     // small
-        &["-c", "-g"],          // DONT-FRAGMENT
-        &["-c", "-s", "-g"],    // the same in indications
-        &["-c", "-D"],          // padded ChannelData
-        &["-c", "-B"],          // clients that go away and come back
-        &["-c", "-G"],          // more requests than it takes
+        &[][..],               // channels, an even port and the one above it
+        &["-c"],               // channels, one port
+        &["-c", "-s"],         // Send and Data indications
+        &["-c", "-l", "1200"], // large
+        &["-c", "-l", "1"],    // small
+        &["-c", "-g"],         // DONT-FRAGMENT
+        &["-c", "-s", "-g"],   // the same in indications
+        &["-c", "-D"],         // padded ChannelData
+        &["-c", "-B"],         // clients that go away and come back
+        &["-c", "-G"],         // more requests than it takes
     ] {
         uclient(&relay, &[&peer[..], flags].concat());
     }

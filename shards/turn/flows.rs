@@ -69,10 +69,7 @@ impl Flows {
             head: None,
             slices: Vec::with_capacity(2 * SEGMENTS_MAX),
         };
-        Self {
-            places: (0..PLACES).map(|_| pending()).collect(),
-            order: Vec::with_capacity(PLACES),
-        }
+        Self { places: (0..PLACES).map(|_| pending()).collect(), order: Vec::with_capacity(PLACES) }
     }
 
     /// Whether nothing is about to leave.
@@ -94,7 +91,9 @@ impl Flows {
                     pending.slices.extend(pending.head);
                 } else {
                     // The last one is shorter, and its header says so.
-                    let Some(head) = head(io, way.channel, payload.len()) else { return Push::Full };
+                    let Some(head) = head(io, way.channel, payload.len()) else {
+                        return Push::Full;
+                    };
                     pending.slices.push(head);
                 }
                 pending.slices.push(payload);

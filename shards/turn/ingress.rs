@@ -21,6 +21,8 @@ const METHOD: u16 = 0x3EEF;
 const BINDING: u16 = 0x0001;
 /// Of a class that needs the machine's ports: a request.
 const NO_REQUEST: u16 = 0x0110;
+/// The first channel number that only RFC 5766 knows.
+const WIDE: u16 = 0x5000;
 /// Half of the places of flows: the ways to peers have one, those to clients the other.
 const HALF: u32 = 64;
 
@@ -69,62 +71,69 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         }
     }
 
-    /// ChannelData at the data port: a datagram, or a train of them.
+    /// A train that is ChannelData of one channel throughout: its fate is asked for once. False when it is
+    /// anything else.
     #[inline]
-    pub(crate) fn handle_channel_train(&mut self, train: &Train) {
-        let Some(server) = &mut self.turn.server else {
-            return self.count_all(train, Verdict::TurnClosed);
+    pub(crate) fn handle_channel_train(&mut self, train: &Train) -> bool {
+        let Turn { server: Some(server), relays: true, wide, .. } = &mut *self.turn else {
+            return false;
         };
-        // Mostly all of a train is on one channel.
-        let (mut number, mut bytes, mut alike) = (None, 0, true);
+        let (mut number, mut bytes) = (None, 0);
         for slice in train.datagrams() {
-            match channel_data::read(self.io.bytes(slice)) {
-                Some((channel, data)) => {
-                    alike &= *number.get_or_insert(channel) == channel;
-                    bytes += data.len();
-                }
-                None => alike = false,
+            let Some((channel, data)) = channel_data::read(self.io.bytes(slice)) else {
+                return false;
+            };
+            if *number.get_or_insert(channel) != channel {
+                return false;
             }
+            bytes += data.len();
         }
-        if let Some(number) = number.filter(|_| alike) {
-            let mut to = server.to_peer(self.now, &train.from, number, bytes);
-            for slice in train.datagrams() {
-                self.relay_channel(slice, &mut to);
-            }
-            return;
-        }
+        // Without a number in sight, or with one that is none here.
+        let Some(number) = number.filter(|number| *wide || *number < WIDE) else { return false };
+        let mut to = server.to_peer(self.now, &train.from, number, bytes);
         for slice in train.datagrams() {
-            let Some(server) = &mut self.turn.server else { return };
-            let (mut to, _) = server.channel_data(self.now, &train.from, self.io.bytes(slice));
-            self.relay_channel(slice, &mut to);
+            self.counters.datagrams += 1;
+            self.counters.bytes += slice.len() as u64;
+            let verdict = self.relay_channel(slice, &mut to);
+            self.counters.count(verdict);
+        }
+        true
+    }
+
+    /// What begins as ChannelData does.
+    pub(crate) fn handle_channel_data(&mut self, from: &ClientAddr, slice: Slice) -> Verdict {
+        let bytes = self.io.bytes(slice);
+        let wide = bytes.first().is_some_and(|first| u16::from(*first) << 8 >= WIDE);
+        match &mut *self.turn {
+            Turn { wide: false, .. } if wide => Verdict::Unrecognised,
+            Turn { server: Some(server), relays: true, .. } => {
+                let (mut to, _) = server.channel_data(self.now, from, bytes);
+                self.relay_channel(slice, &mut to)
+            }
+            _ => Verdict::TurnClosed,
         }
     }
 
+    /// Data on a channel.
     #[inline]
-    fn relay_channel(&mut self, slice: Slice, to: &mut ToPeer) {
-        self.counters.datagrams += 1;
-        self.counters.bytes += slice.len() as u64;
+    fn relay_channel(&mut self, slice: Slice, to: &mut ToPeer) -> Verdict {
         let len = channel_data::read(self.io.bytes(slice)).map_or(0, |(_, data)| data.len());
-        let verdict = match to {
+        let data = part(slice, channel_data::HEADER_LEN, len);
+        match to {
             ToPeer::Refused(refusal) => verdict(*refusal),
-            ToPeer::Via { socket, to } => {
-                self.relay_to_peer(*socket, *to, part(slice, channel_data::HEADER_LEN, len))
-            }
-            ToPeer::Hairpin(to) => {
-                self.relay_to_client(to, part(slice, channel_data::HEADER_LEN, len))
-            }
-        };
-        self.counters.count(verdict);
+            ToPeer::Via { socket, to } => self.relay_to_peer(*socket, *to, data),
+            ToPeer::Hairpin(to) => self.relay_to_client(to, data),
+        }
     }
 
     /// What a peer has sent to a relayed address: a datagram, or a train of them.
     #[inline]
     pub(crate) fn handle_peer_train(&mut self, train: &Train) {
-        let Some(server) = &mut self.turn.server else {
-            return self.count_all(train, Verdict::TurnClosed);
+        let (socket, bytes) = (Socket(train.port.0), train.slice.len());
+        let mut to = match &mut self.turn.server {
+            Some(server) => server.from_peer(self.now, socket, &train.from, bytes),
+            None => ToClient::Refused(Refusal::NoAllocation),
         };
-        let socket = Socket(train.port.0);
-        let mut to = server.from_peer(self.now, socket, &train.from, train.slice.len());
         for slice in train.datagrams() {
             self.counters.datagrams += 1;
             self.counters.bytes += slice.len() as u64;
@@ -184,15 +193,6 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         self.counters.copies += 1;
         self.counters.relayed += 1;
         self.counters.relayed_bytes += data as u64;
-    }
-
-    #[cold]
-    fn count_all(&mut self, train: &Train, verdict: Verdict) {
-        for slice in train.datagrams() {
-            self.counters.datagrams += 1;
-            self.counters.bytes += slice.len() as u64;
-            self.counters.count(verdict);
-        }
     }
 
     /// Tells clients what the network says of the datagrams they have sent to peers.

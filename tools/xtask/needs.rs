@@ -72,6 +72,41 @@ const NEEDS: &[Need] = &[
         pip: Some("cryptography"),
         present: || run("python3", ["-c", "import cryptography"]).read().is_ok(),
     },
+    Need {
+        what: "coturn's programs",
+        why: "its client uses our TURN server, and ours uses its server",
+        package: "coturn",
+        pip: None,
+        present: || on_path("turnutils_uclient").is_some() && on_path("turnserver").is_some(),
+    },
+    Need {
+        what: "Python's package aioice",
+        why: "its ICE agents use our TURN server",
+        package: "python3-aioice",
+        pip: Some("aioice"),
+        present: || run("python3", ["-c", "import aioice"]).read().is_ok(),
+    },
+    Need {
+        what: "Debian's own Python with its bindings",
+        why: "libnice speaks through them",
+        package: "python3-gi",
+        pip: None,
+        present: || debian_python("import gi"),
+    },
+    Need {
+        what: "libnice for Python",
+        why: "its ICE agents use our TURN server",
+        package: "gir1.2-nice-0.1",
+        pip: None,
+        present: || debian_python("import gi; gi.require_version('Nice', '0.1')"),
+    },
+    Need {
+        what: "Chromium",
+        why: "a browser uses our TURN server",
+        package: "chromium",
+        pip: None,
+        present: || on_path("chromium").is_some(),
+    },
 ];
 
 /// Finds what is needed, and installs what is missing where that is possible.
@@ -106,6 +141,11 @@ pub(crate) fn meet() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether the Python that Debian's bindings are built for can do this.
+fn debian_python(does: &str) -> bool {
+    run("/usr/bin/python3", ["-c", does]).read().is_ok()
 }
 
 fn apt(args: &[&str]) -> Result<bool, String> {
