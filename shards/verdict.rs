@@ -141,7 +141,7 @@ verdicts! {
     /// Too many from its neighbourhood, or in all, that prove nothing.
     StunLimited = "stun_limited": "too many STUN requests without credentials from its part of the network",
     /// Of a client without an allocation, or for a relayed address that has ended.
-    NoAllocation = "no_allocation": "from a TURN client without an allocation, or to an address that has ended",
+    NoAllocation = "no_allocation": "from a TURN client without an allocation, or to one that ended",
     /// Its client has no channel of that number.
     NoChannel = "no_channel": "on a TURN channel that its client does not have, or not any more",
     /// Its client has no permission for that peer, or never asked for it.

@@ -1,4 +1,5 @@
-//! More relay ports than the process may have descriptors: an error for the next one, and nothing else changes.
+//! More relay ports than the process may have descriptors: an error for the next one, and nothing else
+//! changes.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;

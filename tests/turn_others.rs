@@ -25,7 +25,8 @@ impl Relay {
         let unique = format!("{}-{io}-{}", std::process::id(), listen.len() + more.len() * 100);
         let config = std::env::temp_dir().join(format!("elara-turn-{unique}.toml"));
         let text = format!(
-            "listen = \"{listen}\"\nadmin = \"off\"\nio = \"{io}\"\nshards = 1\n\n[turn]\nusers = [\"{USER}:{PASSWORD}\"]\n\
+            "listen = \"{listen}\"\nadmin = \"off\"\nio = \"{io}\"\nshards = 1\n\n\
+             [turn]\nusers = [\"{USER}:{PASSWORD}\"]\n\
              allow_peers = [\"127.0.0.0/8\", \"::1/128\"]\nchannel_range = \"rfc5766\"\n{more}"
         );
         write_private(&config, &text);

@@ -1,14 +1,14 @@
-//! Relayed datagrams, gathered until the cycle has taken in what it takes in: those of one flow leave in as few
-//! sends as may be.
+//! Relayed datagrams, gathered until the cycle has taken in what it takes in: those of one flow leave in as
+//! few sends as may be.
 //!
 //! ```text
 //!   to the peer:    payload payload payload ..                       cut every payload
 //!   to the client:  head payload head payload head payload ..        cut every head and payload
 //! ```
-//! A flow is a way: from which socket, to whom, on which channel. Its datagrams keep their order. Payloads stay in
-//! the receive buffers; a ChannelData header is written once for all datagrams of one length
-//! and named before each. Flows share a fixed number of places: two that meet in one leave one after the other,
-//! as if neither had been gathered.
+//! A flow is a way: from which socket, to whom, on which channel. Its datagrams keep their order. Payloads
+//! stay in the receive buffers; a ChannelData header is written once for all datagrams of one length
+//! and named before each. Flows share a fixed number of places: two that meet in one leave one after the
+//! other, as if neither had been gathered.
 
 use elara_core::ClientAddr;
 use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX};

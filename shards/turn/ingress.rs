@@ -1,7 +1,8 @@
 //! A datagram of STUN or TURN: what becomes of it.
 //!
-//! Runs for every datagram, under the laws of [`forward`](crate::forward). A train has one source, so its fate
-//! is asked for once: for all of it where that is on one channel, and for all that a peer sends at once.
+//! Runs for every datagram, under the laws of [`forward`](crate::forward). A train has one source, so its
+//! fate is asked for once: for all of it where that is on one channel, and for all that a peer sends at
+//! once.
 
 use elara_core::ClientAddr;
 use elara_core::limits::TURN_DATA_HEAD_MAX;

@@ -215,7 +215,7 @@ impl Node {
         for block in
             self.config.turn.allow_peers.iter().filter(own).filter(|_| self.config.turn.is_open())
         {
-            warn!(%block, "TURN users reach what listens on this machine only: turn.allow_peers has loopback");
+            warn!(%block, "TURN users reach what listens on loopback: turn.allow_peers has it");
         }
     }
 }

@@ -76,8 +76,8 @@ pub const TURN_REALM_MAX: usize = 255;
 pub const TURN_SECRETS_MAX: usize = 8;
 /// Users with keys of their own. More: the configuration is refused.
 pub const TURN_USERS_MAX: usize = 65_536;
-/// Bytes of a secret's text. Fewer: the configuration is refused, because whoever holds a credential could find
-/// the secret by trying. More: refused as well.
+/// Bytes of a secret's text. Fewer: the configuration is refused, because whoever holds a credential could
+/// find the secret by trying. More: refused as well.
 pub const TURN_SECRET_LEN_MIN: usize = 16;
 /// The most of them.
 pub const TURN_SECRET_LEN_MAX: usize = 256;
@@ -92,8 +92,8 @@ pub const TURN_PREFIXES: usize = 4_096;
 pub const TURN_REPLIES_PER_PREFIX: Pace = Pace { per_s: 50, burst: 200 };
 /// The same for a whole shard.
 pub const TURN_REPLIES_PER_SHARD: Pace = Pace { per_s: 10_000, burst: 2_000 };
-/// Answers a second to Binding requests of one prefix: they say nothing but an address, and are hardly longer
-/// than what they answer. More: silence. Loopback has no limit.
+/// Answers a second to Binding requests of one prefix: they say nothing but an address, and are hardly
+/// longer than what they answer. More: silence. Loopback has no limit.
 pub const TURN_BINDINGS_PER_PREFIX: Pace = Pace { per_s: 500, burst: 1_000 };
 /// The same for a whole shard.
 pub const TURN_BINDINGS_PER_SHARD: Pace = Pace { per_s: 50_000, burst: 5_000 };

@@ -43,8 +43,8 @@ const REALM: &str = "elara";
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnConfig {
-    /// Whether TURN is served. Default `None`: if there is a secret or a user. `Some(true)` without either is
-    /// refused.
+    /// Whether TURN is served. Default `None`: if there is a secret or a user. `Some(true)` without either
+    /// is refused.
     pub enabled: Option<bool>,
     /// What passwords are of: a name for this server and others with the same users. Default `elara`; 1 to
     /// 255 bytes.
@@ -60,13 +60,13 @@ pub struct TurnConfig {
     pub external_ip: Vec<ExternalIp>,
     /// Ports of relayed addresses. Default 49,152 to 65,535; never below 1,024.
     pub ports: RangeInclusive<u16>,
-    /// How long an allocation lives whose client asks for no time or for less, in seconds. Default 600; 60 to
-    /// 3,600, and no longer than `lifetime_max_s`.
+    /// How long an allocation lives whose client asks for no time or for less, in seconds. Default 600; 60
+    /// to 3,600, and no longer than `lifetime_max_s`.
     pub lifetime_s: u32,
     /// The longest an allocation lives without being refreshed, in seconds. Default 3,600; 60 to 86,400.
     pub lifetime_max_s: u32,
-    /// Allocations of the node, divided over its shards. Default 10,000; 1 to 65,536. One more is refused with
-    /// 508.
+    /// Allocations of the node, divided over its shards. Default 10,000; 1 to 65,536. One more is refused
+    /// with 508.
     pub allocations: usize,
     /// Allocations one user may have on one shard. Default 64; 1 to 16,384. One more is refused with 486.
     pub allocations_per_user: usize,
@@ -77,8 +77,8 @@ pub struct TurnConfig {
     /// Bytes a second that one allocation may relay, both directions together. Default 0: any number. More
     /// are dropped.
     pub bytes_per_second: u64,
-    /// Blocks of peers that are allowed although such peers are denied (see [`turn::DENIED`]). Default: none;
-    /// at most 64, none of them wider than a block that is denied.
+    /// Blocks of peers that are allowed although such peers are denied (see [`turn::DENIED`]). Default:
+    /// none; at most 64, none of them wider than a block that is denied.
     pub allow_peers: Vec<Cidr>,
     /// Which channel numbers clients may bind. Default: those of RFC 8656.
     pub channel_range: ChannelRange,

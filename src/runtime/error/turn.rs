@@ -186,7 +186,7 @@ impl fmt::Display for TurnError {
             ),
             Self::Ports { first, last } => write!(
                 f,
-                "turn.ports = \"{first}-{last}\" cannot be: the first port must be at least {TURN_PORT_MIN} and \
+                "turn.ports = \"{first}-{last}\" cannot be: the first must be at least {TURN_PORT_MIN} and \
                  not above the last one, such as \"49152-65535\""
             ),
             Self::LifetimeUpsideDown { lifetime, max } => {
@@ -198,8 +198,8 @@ impl fmt::Display for TurnError {
             ),
             Self::AllowPeer { block, denied, .. } => write!(
                 f,
-                "turn.allow_peers has {block}, which would lift all of {denied} and more: name the blocks you \
-                 mean; peers that are not denied need no entry"
+                "turn.allow_peers has {block}, which would lift all of {denied} and more: name those that \
+                 are meant; peers that are not denied need no entry"
             ),
         }
     }
