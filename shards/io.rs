@@ -11,8 +11,8 @@
 //! [`Io::note`]) is copied once, into memory of the back end's own. No method allocates or blocks, except
 //! that `enter` waits and [`Io::open`] may allocate.
 //!
-//! **Ports.** A shard has one socket of its own, [`Port::DATA`], and opens and closes others as TURN hands out
-//! relayed addresses. All share buffers, queue and books: what comes says to which port, what leaves says
+//! **Ports.** A shard has one socket of its own, [`Port::DATA`], and opens and closes others as TURN hands
+//! out relayed addresses. All share buffers, queue and books: what comes says to which port, what leaves says
 //! from which. A number is used again only when nothing of its last socket is left.
 
 mod arena;

@@ -42,8 +42,8 @@ pub fn bind(addr: SocketAddr, shards: usize) -> io::Result<Vec<UdpSocket>> {
     Ok(sockets)
 }
 
-/// Binds a relay socket to `local`: of one family, alone on its address, told what the network says of what it
-/// sends, and free to be cut into fragments on the way.
+/// Binds a relay socket to `local`: of one family, alone on its address, told what the network says of what
+/// it sends, and sending what may be cut into fragments on its way.
 ///
 /// # Errors
 /// What the kernel refuses: an address in use, or not ours; no descriptor left.

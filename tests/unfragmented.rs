@@ -1,5 +1,5 @@
-//! What may be cut into fragments arrives over a way that is too narrow for it, and what may not is refused, with
-//! the MTU; from relay ports, over both back ends of the kernel.
+//! What may be cut into fragments arrives over a way that is too narrow for it, and what may not is refused,
+//! with the MTU; from relay ports, over both back ends of the kernel.
 //!
 //! The way is the loopback of a network namespace of its own. Needs root: where that cannot be had, set
 //! `ELARA_WITHOUT_ROOT=1`, and the test says that it did not run.

@@ -1,5 +1,5 @@
-//! The relay sockets of a back end over the kernel: numbered, bounded, and asked what the network says of what
-//! they sent.
+//! The relay sockets of a back end over the kernel: numbered, bounded, and asked what the network says of
+//! what they sent.
 
 use std::collections::VecDeque;
 use std::io;

@@ -67,8 +67,8 @@ impl Ring {
     ///
     /// # Errors
     /// When the kernel has no io_uring, forbids it, or lacks a feature: buffer rings, multishot
-    /// receive (6.0), deferred task running (6.1). When there are to be more sockets than the process may have
-    /// descriptors.
+    /// receive (6.0), deferred task running (6.1). When there are to be more sockets than the process may
+    /// have descriptors.
     pub fn new(
         socket: BorrowedFd<'_>,
         family: Family,
@@ -211,7 +211,7 @@ impl Ring {
         }
     }
 
-    /// Queues one send from the socket in `slot`, of at most `SLICES_MAX` `parts` (buffer, start, length), one
+    /// Queues one send from the socket in `slot`: at most `SLICES_MAX` `parts` (buffer, start, length), one
     /// after the other, to `to`, cut every `segment` bytes when that is not 0, into at most `SEGMENTS_MAX`
     /// datagrams and `DATAGRAM_MAX` bytes. Submits what is queued first when there is no room. False when the
     /// kernel takes nothing at the moment, a part lies in no buffer, or there is no such socket. `tag`,
@@ -244,7 +244,8 @@ impl Ring {
     }
 
     /// Queues one datagram from the first socket, of bytes that lie in no buffer, copied into an arena of the
-    /// ring's own; else like [`Ring::send`]. False when the kernel takes nothing at the moment, or they are longer than the arena.
+    /// ring's own; else like [`Ring::send`]. False when the kernel takes nothing at the moment, or they are
+    /// longer than the arena.
     #[inline]
     #[must_use]
     pub fn send_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) -> bool {

@@ -64,7 +64,8 @@ impl Queue {
     }
 
     /// Moves the oldest datagram into `buffer`, and behind it those the kernel would have glued to it:
-    /// of the same source to the same port, none empty, as long as the first, only the last shorter; `longest` in all.
+    /// of the same source to the same port, none empty, as long as the first, only the last shorter;
+    /// `longest` in all.
     pub(super) fn take_train(&mut self, buffer: &mut [u8], longest: usize) -> Option<Message> {
         let first = self.waiting.pop_front()?;
         let size = usize::from(first.len);
