@@ -12,8 +12,8 @@
 //! that `enter` waits and [`Io::open`] may allocate.
 //!
 //! **Ports.** A shard has one socket of its own, [`Port::DATA`], and opens and closes others as TURN hands
-//! out relayed addresses. All share buffers, queue and books: what comes says to which port, what leaves
-//! says from which. A number is used again only when nothing of its last socket is left.
+//! out relayed addresses. All share buffers, queue and books: what comes says to which port, what leaves says
+//! from which. A number is used again only when nothing of its last socket is left.
 
 mod arena;
 mod cut;
@@ -257,14 +257,13 @@ pub trait Io {
     /// other sends are, and told to nobody.
     fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]);
 
-    /// Keeps a few bytes of the shard's own until the next `enter`, to be sent among other slices: the
-    /// header before a payload that was received. `None` when the cycle has `limits::NOTE_BUFFERS` full of
-    /// them.
+    /// Keeps a few bytes of the shard's own until the next `enter`, to be sent among other slices: the header
+    /// before a payload that was received. `None` when the cycle has `limits::NOTE_BUFFERS` full of them.
     fn note(&mut self, bytes: &[u8]) -> Option<Slice>;
 
-    /// Opens a socket for a relayed address, `local` with its port. Nothing that it sends carries DF, and
-    /// the network's errors about that come with [`Io::unreachable`]; an error that is not heard yet may
-    /// cost the port its next send, which then has failed.
+    /// Opens a socket for a relayed address, `local` with its port. Nothing that it sends carries DF, and the
+    /// network's errors about that come with [`Io::unreachable`]; an error that is not heard yet may cost
+    /// the port its next send, which then has failed.
     ///
     /// # Errors
     /// What the kernel says: `AddrInUse`, `AddrNotAvailable`, no descriptor left. `StorageFull` when
@@ -273,14 +272,13 @@ pub trait Io {
     fn open(&mut self, local: SocketAddr) -> io::Result<Port>;
 
     /// Closes a socket that was opened; of another nothing happens. What was queued from it still leaves,
-    /// and nothing of it is received from here on. Number and address are free again when [`Io::receive`]
-    /// has answered `None` after the next [`Io::enter`].
+    /// and nothing of it is received from here on. Number and address are free again when [`Io::receive`] has
+    /// answered `None` after the next [`Io::enter`].
     fn close(&mut self, port: Port);
 
-    /// The next error that the network has sent back to a relay socket, each told once. To be asked for
-    /// every cycle, until `None`, after [`Io::receive`] has answered that: at most
-    /// `limits::CYCLE_REPORTS_MAX` are looked at in a cycle, and what is not asked for takes the room of
-    /// what comes in.
+    /// The next error that the network has sent back to a relay socket, each told once. To be asked for every
+    /// cycle, until `None`, after [`Io::receive`] has answered that: at most `limits::CYCLE_REPORTS_MAX` are
+    /// looked at in a cycle, and what is not asked for takes the room of what comes in.
     fn unreachable(&mut self) -> Option<Unreachable>;
 
     /// Queues one datagram the shard made itself: copies `bytes`, at most `limits::V1_FRAME_MAX` of them,

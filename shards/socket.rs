@@ -43,7 +43,7 @@ pub fn bind(addr: SocketAddr, shards: usize) -> io::Result<Vec<UdpSocket>> {
 }
 
 /// Binds a relay socket to `local`: of one family, alone on its address, told what the network says of what
-/// it sends, and free to be cut into fragments on the way.
+/// it sends, and sending what may be cut into fragments on its way.
 ///
 /// # Errors
 /// What the kernel refuses: an address in use, or not ours; no descriptor left.

@@ -1,5 +1,4 @@
-//! More relay ports than the process may have descriptors: an error for the next one, and nothing else
-//! changes.
+//! More relay ports than the process may have descriptors: an error for the next one, and nothing else.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;

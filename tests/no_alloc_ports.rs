@@ -1,6 +1,6 @@
 //! Relaying allocates nothing: a counting allocator around a back end whose ports are open.
 //!
-//! Opening a port may allocate; what comes to it, leaves from it, is noted, is refused or is told by the
+//! Opening a port may allocate. What comes to it, leaves from it, is noted, is refused or is told by the
 //! network may not, nor may closing it and being rid of it.
 
 mod support;

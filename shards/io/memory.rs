@@ -6,8 +6,8 @@
 //! `enter` notes what was asked ([`Memory::asked`]) and returns at once, and whoever turns the clock
 //! decides when the next cycle runs. All memory is taken in [`Memory::new`].
 //!
-//! Relay ports have addresses, nothing else of their own: what comes to any of them waits in a queue beside
-//! the shard's own, so that a flood of one is not a loss of the other.
+//! Relay ports have addresses, and nothing else of their own: what comes to any of them waits in a queue
+//! beside the shard's, so that a flood of one is not a loss of the other.
 //!
 //! ```text
 //!   deliver ─▶ queue ─▶ enter: buffers ─▶ receive ─▶ shard ─▶ send ─▶ settle ─▶ sent
@@ -180,8 +180,8 @@ impl Memory {
         room
     }
 
-    /// The network says something about what a relay port has sent. False when nobody has such a port, or
-    /// too much waits to be heard.
+    /// The network says something about what a relay port has sent. False when nobody has such a port, or too
+    /// much waits to be heard.
     pub fn report(&mut self, report: Unreachable) -> bool {
         self.ports.report(report)
     }

@@ -6,8 +6,8 @@
 //! kernel has finished with their memory when `io_uring_enter` returns, and a buffer may be recycled
 //! after [`Ring::submit`] or [`Ring::wait`] without counting references.
 //!
-//! **Sockets** are registered files, named by their slot. The first, in slot 0, is there as long as the
-//! ring; others are attached and detached. A slot is free again when [`Ring::next_free`] says so.
+//! **Sockets** are registered files, named by their slot. The first, in slot 0, is there as long as the ring;
+//! others are attached and detached. A slot is free again when [`Ring::next_free`] says so.
 
 mod completion;
 mod label;
@@ -211,11 +211,11 @@ impl Ring {
         }
     }
 
-    /// Queues one send from the socket in `slot`, of at most `SLICES_MAX` `parts` (buffer, start, length),
-    /// one after the other, to `to`, cut every `segment` bytes when that is not 0, into at most
-    /// `SEGMENTS_MAX` datagrams and `DATAGRAM_MAX` bytes. Submits what is queued first when there is no
-    /// room. False when the kernel takes nothing at the moment, a part lies in no buffer, or there is no
-    /// such socket. `tag`, below `SEND_TAGS`, comes back when the send is refused.
+    /// Queues one send from the socket in `slot`: at most `SLICES_MAX` `parts` (buffer, start, length), one
+    /// after the other, to `to`, cut every `segment` bytes when that is not 0, into at most `SEGMENTS_MAX`
+    /// datagrams and `DATAGRAM_MAX` bytes. Submits what is queued first when there is no room. False when the
+    /// kernel takes nothing at the moment, a part lies in no buffer, or there is no such socket. `tag`,
+    /// below `SEND_TAGS`, comes back when the send is refused.
     #[inline]
     #[must_use]
     pub fn send(
@@ -243,9 +243,9 @@ impl Ring {
         self.queue(slot, to, first, segment, Refusal { tag, datagrams, bytes: total })
     }
 
-    /// Queues one datagram from the first socket, of bytes that lie in no buffer, copied into an arena of
-    /// the ring's own; else like [`Ring::send`]. False when the kernel takes nothing at the moment, or they
-    /// are longer than the arena.
+    /// Queues one datagram from the first socket, of bytes that lie in no buffer, copied into an arena of the
+    /// ring's own; else like [`Ring::send`]. False when the kernel takes nothing at the moment, or they are
+    /// longer than the arena.
     #[inline]
     #[must_use]
     pub fn send_bytes(&mut self, to: &ClientAddr, bytes: &[u8], tag: u32) -> bool {

@@ -200,6 +200,25 @@ on_every_back_end! {
         assert_eq!(io.starved(), 0, "no buffer was lost");
     }
 
+    fn what_waits_behind_the_message_on_which_its_port_is_closed_is_gone<P>() {
+        let (mut place, mut io) = P::new(1);
+        for _ in 0..RECEIVE_BUFFERS {
+            let relayed = place.open(&mut io, Family::V4);
+            assert_eq!(came(&mut io), []);
+            // Each longer than the one before: three messages, no train.
+            for bytes in [&b"a"[..], b"bb", b"ccc"] {
+                place.send_to(&mut io, 0, relayed, bytes, 0);
+            }
+            io.enter(Wait::No).unwrap();
+            let first = io.receive().unwrap();
+            io.close(relayed.port);
+            assert_eq!(io.receive(), None);
+            assert_eq!(io.bytes(first.slice), b"a");
+            assert_eq!(came(&mut io), []);
+        }
+        assert_eq!(io.starved(), 0, "no buffer was lost");
+    }
+
     fn whoever_puts_back_the_train_of_a_port_it_closed_gets_nothing<P>() {
         let (mut place, mut io) = P::new(2);
         for _ in 0..RECEIVE_BUFFERS + 50 {

@@ -29,7 +29,7 @@ pub enum Completion {
         /// The buffer.
         buffer: u16,
     },
-    /// Receiving on a socket has ended: [`owe`](super::Ring::owe) it, recycle, then
+    /// Receiving on a socket has ended: [`owe`](super::Ring::owe) it, recycle, and
     /// [`arm`](super::Ring::arm).
     Ended {
         /// The socket.
