@@ -64,7 +64,7 @@ const COMPATIBLE: Cidr = Cidr::v6([0; 8], 96);
 #[derive(Debug)]
 pub(super) struct Peers {
     allowed: Box<[Cidr]>,
-    /// Where this node listens for something else than relayed data.
+    /// Where this node listens for something else than relayed data; its own addresses as all know them.
     listeners: Box<[ClientAddr]>,
     homes: Homes,
     ports: RangeInclusive<u16>,
@@ -74,7 +74,7 @@ impl Peers {
     pub(super) fn new(config: &Config, homes: Homes, listeners: &[SocketAddr]) -> Self {
         Self {
             allowed: config.allow_peers.iter().copied().collect(),
-            listeners: listeners.iter().map(|listener| ClientAddr::from(*listener)).collect(),
+            listeners: listeners.iter().map(|at| homes.outward(ClientAddr::from(*at)).0).collect(),
             homes,
             ports: config.ports.clone(),
         }
@@ -95,18 +95,18 @@ impl Peers {
         if peer.port() == 0 {
             return false;
         }
-        let (_, own) = self.homes.outward(*peer);
+        let (peer, own) = self.homes.outward(*peer);
+        let everywhere = own || peer.is_loopback();
         let is = |listener: &ClientAddr| {
-            let everywhere = own || peer.is_loopback();
+            let there = listener.ip_bytes() == peer.ip_bytes();
             listener.port() == peer.port()
-                && (listener.ip_bytes() == peer.ip_bytes()
-                    || everywhere && is_unspecified(listener))
+                && (there || everywhere && listener.ip().is_unspecified())
         };
         if self.listeners.iter().any(is) {
             return false;
         }
         let here = own || self.listeners.iter().any(|own| own.ip_bytes() == peer.ip_bytes());
-        !here || self.ports.contains(&peer.port()) || self.is_allowed(peer)
+        !here || self.ports.contains(&peer.port()) || self.is_allowed(&peer)
     }
 
     fn admits_form(&self, addr: &ClientAddr) -> bool {
@@ -133,10 +133,6 @@ fn wrapped(addr: &ClientAddr) -> Option<ClientAddr> {
         return None;
     };
     Some(ClientAddr::from((Ipv4Addr::from_bits(inner), addr.port())))
-}
-
-fn is_unspecified(addr: &ClientAddr) -> bool {
-    addr.ip().is_unspecified()
 }
 
 #[cfg(test)]
@@ -289,10 +285,9 @@ mod tests {
                 );
             }
         }
-        assert!(
-            !peers.admits_port(&at("10.0.0.5:50001")),
-            "a listener in the range of relayed ports"
-        );
+        for listener in ["10.0.0.5:50001", "198.51.100.5:50001"] {
+            assert!(!peers.admits_port(&at(listener)), "{listener}, in the range of relayed ports");
+        }
         assert!(!peers.admits_port(&at("10.9.9.9:22")), "beside a listener");
         assert!(!peers.admits_ip(&addr("10.9.9.9")));
     }

@@ -7,7 +7,7 @@ use elara_core::stun::attribute::{
     DATA, NONCE, REALM, REQUESTED_TRANSPORT, SOFTWARE, USERNAME, XOR_PEER_ADDRESS,
 };
 use elara_core::stun::{Class, Method, TransactionId, Writer};
-use elara_core::turn::{Answer, Config, Counts, Refusal, ToClient, ToPeer};
+use elara_core::turn::{Answer, Config, Counts, Refusal, Relay, ToClient, ToPeer};
 
 use crate::world::{
     Client, PEER, RELAY_V6, UDP, World, addr, client_addr, config, put, relay, silence,
@@ -319,4 +319,18 @@ fn cve_2018_4058_an_allow_list_does_not_open_listeners() {
     assert_eq!(anna.bind(&mut world, 0x4001, "192.0.2.1:22"), 0, "named by the operator");
     assert_eq!(anna.bind(&mut world, 0x4002, "192.0.2.1:7840"), 403);
     assert_eq!(silence(&anna.send(&mut world, "192.0.2.1:7840", b"x")), Refusal::Denied);
+}
+
+/// The same where the listener is known by its address inside, and the peer is named by the one outside.
+#[test]
+fn cve_2018_4058_a_listener_has_no_second_name() {
+    let outside = Relay { external: Some("198.51.100.5".parse().unwrap()), ..relay("192.0.2.1") };
+    let allow_peers = vec!["198.51.100.0/24".parse().unwrap(), "192.0.2.0/24".parse().unwrap()];
+    let mut world = World::new(Config { relays: vec![outside], allow_peers, ..config() });
+    let (mut anna, _) = Client::allocated(&mut world, AT, "anna");
+    for peer in ["198.51.100.5:7840", "192.0.2.1:7840"] {
+        assert_eq!(anna.bind(&mut world, 0x4000, peer), 403, "{peer}");
+        assert_eq!(anna.permit(&mut world, &[peer]), 0);
+        assert_eq!(silence(&anna.send(&mut world, peer, b"x")), Refusal::Denied, "{peer}");
+    }
 }
