@@ -121,7 +121,7 @@ impl Peers {
 /// The IPv4 address inside an IPv6 address.
 fn wrapped(addr: &ClientAddr) -> Option<ClientAddr> {
     // `::` and `::1` wrap nothing (RFC 4291 section 2.5.5.1): they are what they are.
-    if Family::of(addr) == Family::V4 || addr.is_loopback() || is_unspecified(addr) {
+    if Family::of(addr) == Family::V4 || addr.is_loopback() || addr.ip().is_unspecified() {
         return None;
     }
     let bits = u128::from_be_bytes(*addr.ip_bytes());
