@@ -352,42 +352,46 @@ fn whose(transaction: &Transaction) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::net::UdpSocket;
+    use std::sync::mpsc;
 
     use super::super::super::contest::Sinks;
     use super::super::scene::CLIENTS;
     use super::*;
 
-    /// A server in miniature: everybody is asked who they are, with a nonce that goes stale once.
-    fn server(socket: &UdpSocket) -> Vec<(u16, bool)> {
-        let mut heard = Vec::new();
-        let mut bytes = [0; 1_024];
-        // Two clients: challenge, stale nonce and grant of an allocation, then a channel.
-        for turn in 0..2 * 4 {
-            let (len, from) = socket.recv_from(&mut bytes).unwrap();
-            let request = Answer::read(&bytes[..len]).unwrap();
-            let nonce = request.get(attribute::NONCE);
-            let signed = request.get(attribute::MESSAGE_INTEGRITY).is_some();
-            heard.push((request.kind, signed));
-            let refuse = |code: [u8; 4], nonce: &[u8]| {
-                Message::new(request.kind | kind::ERROR, &request.transaction)
-                    .put(attribute::ERROR_CODE, &code)
-                    .put(attribute::REALM, b"here")
-                    .put(attribute::NONCE, nonce)
-            };
-            let granted = Message::new(request.kind | kind::SUCCESS, &request.transaction);
-            let answer = match nonce {
-                None => refuse([0, 0, 4, 1], b"first"),
-                Some(b"first") => refuse([0, 0, 4, 38], b"second"),
-                Some(_) if request.kind == kind::ALLOCATE => {
-                    let relayed = SocketAddrV4::new([127, 0, 0, 1].into(), 50_000 + turn);
-                    granted.put_address(attribute::XOR_RELAYED_ADDRESS, relayed)
-                }
-                Some(_) => granted,
-            };
-            socket.send_to(&answer.unsigned(), from).unwrap();
-        }
-        heard
+    /// A server in miniature, in a thread that serves until the test process ends: everybody is asked who
+    /// they are, with a nonce that goes stale once. Tells each request's transaction, type, and whether
+    /// it is signed.
+    fn serve(socket: UdpSocket) -> mpsc::Receiver<(Transaction, u16, bool)> {
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 1_024];
+            for port in 50_000.. {
+                let (len, from) = socket.recv_from(&mut bytes).unwrap();
+                let request = Answer::read(&bytes[..len]).unwrap();
+                let signed = request.get(attribute::MESSAGE_INTEGRITY).is_some();
+                let _ = tell.send((request.transaction, request.kind, signed));
+                let refuse = |code: u8, nonce: &[u8]| {
+                    Message::new(request.kind | kind::ERROR, &request.transaction)
+                        .put(attribute::ERROR_CODE, &[0, 0, 4, code])
+                        .put(attribute::REALM, b"here")
+                        .put(attribute::NONCE, nonce)
+                };
+                let granted = Message::new(request.kind | kind::SUCCESS, &request.transaction);
+                let answer = match request.get(attribute::NONCE) {
+                    None => refuse(1, b"first"),
+                    Some(b"first") => refuse(38, b"second"),
+                    Some(_) if request.kind == kind::ALLOCATE => {
+                        let relayed = SocketAddrV4::new([127, 0, 0, 1].into(), port);
+                        granted.put_address(attribute::XOR_RELAYED_ADDRESS, relayed)
+                    }
+                    Some(_) => granted,
+                };
+                socket.send_to(&answer.unsigned(), from).unwrap();
+            }
+        });
+        told
     }
 
     #[test]
@@ -395,16 +399,17 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let addr = ClientAddr::from(socket.local_addr().unwrap());
         let mut side = Side::open(CLIENTS, 2, Sinks::Plain).unwrap();
-        let serving = std::thread::spawn(move || server(&socket));
+        let told = serve(socket);
         let mut clients = Clients::new(addr, 2);
         let relayed = clients.allocate(&mut side).unwrap();
         assert_eq!(relayed.len(), 2);
         assert_ne!(relayed[0], relayed[1]);
         clients.bind(relayed.into_iter().rev(), &mut side).unwrap();
-        let heard = serving.join().unwrap();
-        assert_eq!(heard.iter().filter(|request| **request == (kind::ALLOCATE, false)).count(), 2);
-        assert_eq!(heard.iter().filter(|request| **request == (kind::ALLOCATE, true)).count(), 4);
-        assert_eq!(heard.iter().filter(|request| **request == (kind::CHANNEL_BIND, true)).count(), 2);
+        // A request that was repeated counts once.
+        let heard: HashSet<_> = told.try_iter().collect();
+        let count = |kind, signed| heard.iter().filter(|it| (it.1, it.2) == (kind, signed)).count();
+        assert_eq!((count(kind::ALLOCATE, false), count(kind::ALLOCATE, true)), (2, 4));
+        assert_eq!(count(kind::CHANNEL_BIND, true), 2);
     }
 
     #[test]
