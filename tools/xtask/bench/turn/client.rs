@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::io;
-use std::mem;
 use std::net::SocketAddrV4;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -178,7 +177,9 @@ impl Clients {
                 thread::sleep(PAUSE);
             }
             if let Some((who, code)) = refused {
-                return Err(format!("{step} is refused with {code}, to client {who} of {everybody}"));
+                return Err(format!(
+                    "{step} is refused with {code}, to client {who} of {everybody}"
+                ));
             }
             if news.elapsed() > PATIENCE {
                 let done = next - open.len();
@@ -246,10 +247,12 @@ impl Clients {
             member.asking = None;
             return Came::Granted;
         }
-        let code = answer.error().unwrap_or(0);
+        let refused = answer.kind == asking.step.kind() | kind::ERROR;
+        let code = answer.error().filter(|_| refused).unwrap_or(0);
         let stranger = code == 401 && member.nonce.is_empty();
         let nonce = answer.get(attribute::NONCE);
-        if let (Some(nonce), true, true) = (nonce, stranger || code == 438, asking.nonces < NONCES) {
+        if let (Some(nonce), true, true) = (nonce, stranger || code == 438, asking.nonces < NONCES)
+        {
             asking.nonces += 1;
             asking.number = fresh;
             asking.times = 1;
@@ -309,7 +312,8 @@ impl Clients {
     }
 
     fn next(&mut self) -> u32 {
-        mem::replace(&mut self.asked, self.asked.wrapping_add(1))
+        self.asked = self.asked.wrapping_add(1);
+        self.asked
     }
 }
 
@@ -365,7 +369,7 @@ mod tests {
     /// it is signed.
     fn serve(socket: UdpSocket) -> mpsc::Receiver<(Transaction, u16, bool)> {
         let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             let mut bytes = [0; 1_024];
             for port in 50_000.. {
                 let (len, from) = socket.recv_from(&mut bytes).unwrap();
@@ -417,7 +421,7 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let addr = ClientAddr::from(socket.local_addr().unwrap());
         let mut side = Side::open(CLIENTS, 1, Sinks::Plain).unwrap();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             let mut bytes = [0; 1_024];
             let (len, from) = socket.recv_from(&mut bytes).unwrap();
             let request = Answer::read(&bytes[..len]).unwrap();

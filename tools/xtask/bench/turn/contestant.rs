@@ -123,9 +123,8 @@ impl Contestant {
     pub(super) fn start(self, places: &Places) -> Result<Started, String> {
         match self {
             Self::Coturn => coturn(places).map(|(running, _)| Started::Process(running)),
-            Self::Elara(io) => {
-                DevRelay::configured(&Lab::loopback(), io, &configuration(), places).map(Started::Elara)
-            }
+            Self::Elara(io) => DevRelay::configured(&Lab::loopback(), io, &configuration(), places)
+                .map(Started::Elara),
             Self::Floor(_) | Self::Each(_) => Err("a floor is no TURN server".into()),
         }
     }
@@ -176,8 +175,9 @@ fn coturn(places: &Places) -> Result<(Running, String), String> {
     let addr = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
     let running = Running::start_silent(&turnserver(port, places), SocketAddr::V4(addr))?;
     let mut asking = Side::open(CLIENTS, 1, Sinks::Plain).map_err(wrong)?;
-    let software = software(addr, &mut asking)
-        .map_err(|error| format!("{error}, where coturn should be: {}", turnserver(port, places)))?;
+    let software = software(addr, &mut asking).map_err(|error| {
+        format!("{error}, where coturn should be: {}", turnserver(port, places))
+    })?;
     Ok((running, software))
 }
 
@@ -226,7 +226,9 @@ impl Servers {
             let elara = Contestant::Elara(*io);
             match elara.start(places) {
                 Ok(_) => servers.there.push(elara),
-                Err(error) => servers.lacks(&format!("{elara} did not start with `[turn]`"), &error),
+                Err(error) => {
+                    servers.lacks(&format!("{elara} did not start with `[turn]`"), &error)
+                }
             }
         }
         servers

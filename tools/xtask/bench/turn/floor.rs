@@ -322,8 +322,8 @@ mod tests {
             cut(turn, technique, head, &mut sends);
             sends
         };
-        let turn =
-            [(1, 9), (1, 9), (1, 5), (1, 9), (2, 9), (2, 10)].map(|(member, len)| piece(member, len));
+        let turn = [(1, 9), (1, 9), (1, 5), (1, 9), (2, 9), (2, 10)]
+            .map(|(member, len)| piece(member, len));
         assert_eq!(sends(&turn, Technique::MmsgGso, 0), [0..3, 3..4, 4..5, 5..6]);
         assert_eq!(sends(&turn, Technique::Mmsg, 0).len(), 6);
         let many = [piece(1, 900); 100];

@@ -91,7 +91,7 @@ impl Generator {
             let sinks = if receives { scene.sinks } else { super::super::contest::Sinks::Plain };
             Side::open(first, scene.allocations, sinks).map_err(wrong)
         };
-        let to_client = scene.traffic.to_client();
+        let to_client = scene.traffic.to_clients();
         let (clients, peers) = (side(CLIENTS, to_client)?, side(PEERS, !to_client)?);
         let word = vec![0; scene.sent_len() * scene.burst() as usize];
         let words = vec![word; (ROW / scene.burst()).max(1) as usize];
@@ -201,7 +201,7 @@ impl Generator {
                 }
                 let who = |k: usize| (first + k as u32) % allocations;
                 let words = self.words[..row as usize].iter().enumerate();
-                let egress = if traffic.from_client() {
+                let egress = if traffic.by_clients() {
                     let to = &self.server;
                     self.clients.say(words.map(|(k, word)| (who(k), to, &word[..])), segment)
                 } else {
@@ -221,7 +221,7 @@ impl Generator {
 
     /// Takes what has come, and answers how many messages that were.
     fn hear(&mut self) -> io::Result<usize> {
-        let to_client = self.scene.traffic.to_client();
+        let to_client = self.scene.traffic.to_clients();
         let sink = if to_client { &mut self.clients } else { &mut self.peers };
         let heard = sink.hear()?;
         if heard > 0 {
@@ -315,7 +315,7 @@ impl Heard {
     #[inline]
     fn read(datagram: &[u8], scene: Scene) -> Option<Self> {
         let (mut channel, mut payload) = (0, datagram);
-        if scene.traffic.to_client() {
+        if scene.traffic.to_clients() {
             let (head, rest) = datagram.split_first_chunk::<HEADER_LEN>()?;
             channel = u16::from_be_bytes([head[0], head[1]]);
             // RFC 8656 section 12.5: what follows the data is padding.
@@ -336,7 +336,7 @@ impl Heard {
 fn fill(word: &mut [u8], scene: Scene, who: u32, due: u64, window: u32) {
     for datagram in word.chunks_mut(scene.sent_len()) {
         let mut payload = datagram;
-        if scene.traffic.from_client() {
+        if scene.traffic.by_clients() {
             let head;
             (head, payload) = payload.split_at_mut(HEADER_LEN);
             head[..2].copy_from_slice(&Scene::channel(who).to_be_bytes());
@@ -423,7 +423,7 @@ mod tests {
             let mut datagram = vec![0; 124];
             fill(&mut datagram, Scene { traffic: Traffic::Up, ..scene }, 1, 0, window);
             datagram[..2].copy_from_slice(&channel.to_be_bytes());
-            let head = if traffic.to_client() { 0 } else { 4 };
+            let head = if traffic.to_clients() { 0 } else { 4 };
             let facts = Facts { scene, server, window: 1 };
             tally.take(&facts, &relayed, Some(from), &datagram[head..], 9);
             (tally.delivered, tally.wrong, tally.late)
@@ -438,7 +438,8 @@ mod tests {
 
     #[test]
     fn a_window_says_whose_fault_it_was() {
-        let stretch = |spare, given_up| Stretch { sent: 1_000, given_up, took: 1_000, spare, unsent: 0 };
+        let stretch =
+            |spare, given_up| Stretch { sent: 1_000, given_up, took: 1_000, spare, unsent: 0 };
         let of = |stretch: &Stretch, in_time| {
             let tally = Tally { delivered: 1_000, ..Tally::new() };
             window(stretch, tally, in_time, 500_000)

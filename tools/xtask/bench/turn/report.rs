@@ -212,7 +212,9 @@ impl Published for Report {
         if !servers.is_empty() {
             text += &format!("\n{}.\n", servers.join("; "));
         }
-        text + &self.taken.caption("Cpu-nanoseconds per relayed datagram, each at its highest loss-free rate")
+        text + &self
+            .taken
+            .caption("Cpu-nanoseconds per relayed datagram, each at its highest loss-free rate")
     }
 }
 
@@ -306,7 +308,10 @@ mod tests {
     fn without_elara_there_is_a_line_with_the_others() {
         let report = report(&[]);
         let text = report.markdown();
-        assert!(text.contains("| up | 120 | 50 | plain | - | - | 3500 [3400, 3600] (mmsg) |"), "{text}");
+        assert!(
+            text.contains("| up | 120 | 50 | plain | - | - | 3500 [3400, 3600] (mmsg) |"),
+            "{text}"
+        );
         assert!(text.contains("| - / 289k / 207k |"), "{text}");
         let mut lines = text.lines().filter(|line| line.starts_with('|'));
         assert!(lines.all(|line| line.matches('|').count() == COLUMNS.len() + 1));

@@ -62,12 +62,12 @@ impl Traffic {
     }
 
     /// Whether clients send.
-    pub(super) const fn from_client(self) -> bool {
+    pub(super) const fn by_clients(self) -> bool {
         matches!(self, Self::Up | Self::ClientToClient | Self::TrainsUp)
     }
 
     /// Whether clients receive.
-    pub(super) const fn to_client(self) -> bool {
+    pub(super) const fn to_clients(self) -> bool {
         matches!(self, Self::Down | Self::ClientToClient | Self::TrainsDown)
     }
 
@@ -101,7 +101,7 @@ impl Scene {
 
     /// Bytes of a datagram as the generator sends it.
     pub(super) const fn sent_len(self) -> usize {
-        self.size as usize + if self.traffic.from_client() { HEADER_LEN } else { 0 }
+        self.size as usize + if self.traffic.by_clients() { HEADER_LEN } else { 0 }
     }
 
     /// Who is at the other end of client `n`'s channel, where that is a client.
@@ -154,7 +154,9 @@ impl Wanted<'_> {
                 .into());
         }
         if trains.is_empty() && self.sinks.contains(&Sinks::Gro) {
-            return Err("--sinks gro receives trains, and --only names none: trains-up, trains-down".into());
+            return Err(
+                "--sinks gro receives trains, and --only names none: trains-up, trains-down".into(),
+            );
         }
         let mut scenes = Vec::new();
         for traffic in singles {
@@ -253,8 +255,7 @@ mod tests {
     fn what_is_said_is_crossed() {
         let wanted = Wanted { sizes: &[120], allocations: &[1, 10_000], ..NOTHING };
         let wanted = Wanted { traffic: &[Traffic::ClientToClient, Traffic::TrainsUp], ..wanted };
-        let said: Vec<String> =
-            wanted.scenes().unwrap().iter().map(Scene::to_string).collect();
+        let said: Vec<String> = wanted.scenes().unwrap().iter().map(Scene::to_string).collect();
         assert_eq!(
             said,
             [
@@ -271,8 +272,9 @@ mod tests {
         let trains = Wanted { traffic: &[Traffic::TrainsUp], ..NOTHING };
         let error = Wanted { allocations: &[50], ..trains }.scenes().unwrap_err();
         assert!(error.contains("leave --allocations away"), "{error}");
-        let error =
-            Wanted { traffic: &[Traffic::Up], sinks: &[Sinks::Gro], ..NOTHING }.scenes().unwrap_err();
+        let error = Wanted { traffic: &[Traffic::Up], sinks: &[Sinks::Gro], ..NOTHING }
+            .scenes()
+            .unwrap_err();
         assert!(error.contains("trains-up"), "{error}");
     }
 }

@@ -66,7 +66,11 @@ pub(super) fn highest(
     let (mut best, mut wall, mut rate) = (0.0, f64::INFINITY, FIRST);
     while wall / f64::max(best, 1.0) > CLOSE && rate <= LAST {
         let (clean, busy) = is_clean(rate, Length::Short)?;
-        if clean { best = rate } else { wall = rate }
+        if clean {
+            best = rate
+        } else {
+            wall = rate
+        }
         rate = match (best > 0.0, wall.is_finite()) {
             (true, true) => (best * wall).sqrt(),
             (true, false) => rate * (AIM / busy.max(0.01)).clamp(*STEPS.start(), *STEPS.end()),
@@ -106,7 +110,10 @@ mod tests {
         let found = highest(|rate, _| {
             asked += 1;
             let clean = rate <= most;
-            Ok(Probe { sample: sample((rate / most).min(1.0), if clean { &[] } else { limits }), clean })
+            Ok(Probe {
+                sample: sample((rate / most).min(1.0), if clean { &[] } else { limits }),
+                clean,
+            })
         });
         (found.unwrap(), asked)
     }

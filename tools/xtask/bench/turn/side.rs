@@ -49,7 +49,8 @@ impl Side {
             }
         };
         let port = socket.local_addr()?.port();
-        let (inbox, outbox) = (RecvBatch::new(BATCH, buffer), SendBatch::new(BATCH, BATCH, Family::V4));
+        let (inbox, outbox) =
+            (RecvBatch::new(BATCH, buffer), SendBatch::new(BATCH, BATCH, Family::V4));
         Ok(Self { socket, port, first, alone, inbox, outbox })
     }
 

@@ -66,13 +66,19 @@ impl Storm {
     ///
     /// # Errors
     /// When a server cannot be started, or refuses an allocation.
-    pub(super) fn run(self, taken: Taken, servers: &Servers, places: &Places) -> Result<Report, String> {
+    pub(super) fn run(
+        self,
+        taken: Taken,
+        servers: &Servers,
+        places: &Places,
+    ) -> Result<Report, String> {
         let mut order: Vec<usize> = (0..servers.there.len()).collect();
         let mut samples = vec![Vec::new(); order.len()];
         for round in 1..=self.rounds {
             for index in order.iter().copied() {
                 let server = servers.there[index];
-                let sample = self.blow(server, places).map_err(|error| format!("{server}: {error}"))?;
+                let sample =
+                    self.blow(server, places).map_err(|error| format!("{server}: {error}"))?;
                 eprintln!("{server:<13} round {round}/{}: {sample}", self.rounds);
                 samples[index].push(sample);
             }
@@ -175,7 +181,10 @@ impl Sample {
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { allocated_per_s, sent, lost, refused, again, cost_ns, .. } = self;
-        write!(f, "{allocated_per_s:.0} allocated/s; {sent} refreshes, {lost} lost, {refused} refused, ")?;
+        write!(
+            f,
+            "{allocated_per_s:.0} allocated/s; {sent} refreshes, {lost} lost, {refused} refused, "
+        )?;
         write!(f, "{again} asked again, {cost_ns:.0} ns, ")?;
         write!(f, "p50 {:.0} us, p99 {:.0} us", self.us(0.5), self.us(0.99))
     }
@@ -272,7 +281,9 @@ impl Published for Report {
         if !servers.is_empty() {
             text += &format!("\n{}.\n", servers.join("; "));
         }
-        text + &self.taken.caption("Cpu-nanoseconds of the server for each, and from asked to granted")
+        text + &self
+            .taken
+            .caption("Cpu-nanoseconds of the server for each, and from asked to granted")
     }
 }
 

@@ -120,8 +120,8 @@ impl<'a> Answer<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (header, attributes) = bytes.split_first_chunk::<HEADER_LEN>()?;
         let kind = u16::from_be_bytes([header[0], header[1]]);
-        let len = u16::from_be_bytes([header[2], header[3]]);
-        let whole = kind < 0x4000 && header[4..8] == COOKIE && attributes.len() == len.into();
+        let len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let whole = kind < 0x4000 && header[4..8] == COOKIE && attributes.len() == len;
         let transaction = *header.last_chunk()?;
         whole.then_some(Self { kind, transaction, attributes })
     }
@@ -167,8 +167,7 @@ mod tests {
     use super::*;
 
     fn bytes(hex: &str) -> Vec<u8> {
-        let digits: Vec<u8> =
-            hex.chars().filter_map(|c| Some(c.to_digit(16)? as u8)).collect();
+        let digits: Vec<u8> = hex.chars().filter_map(|c| Some(c.to_digit(16)? as u8)).collect();
         digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }
 
@@ -227,7 +226,8 @@ mod tests {
 
     #[test]
     fn what_is_no_stun_is_not_read() {
-        let message = Message::new(kind::REFRESH, &[1; 12]).put(attribute::LIFETIME, &[0; 4]).unsigned();
+        let message =
+            Message::new(kind::REFRESH, &[1; 12]).put(attribute::LIFETIME, &[0; 4]).unsigned();
         assert!(Answer::read(&message).is_some());
         assert!(Answer::read(&message[..27]).is_none(), "shorter than it says");
         assert!(Answer::read(&message[..19]).is_none());
