@@ -230,7 +230,8 @@ impl fmt::Display for Report {
                 write!(f, "  {name:<26} {highest_per_s:>8.0}/s {:>4.0}%", entry.busy * 100.0)?;
                 write!(f, "  {cost_ns:<20} at half {half_cost_ns:<20}")?;
                 write!(f, " {:.2} of the floor", over_floor.median)?;
-                if let Some(over) = entry.coturn_over {
+                let over = entry.coturn_over.filter(|_| entry.who != Contestant::Coturn);
+                if let Some(over) = over {
                     write!(f, ", coturn {:.2} of it", over.median)?;
                 }
                 let (p50, p99) = (entry.p50_us.median, entry.p99_us.median);
