@@ -12,6 +12,7 @@
 //! | `flood` | what a forged datagram costs, and whether anybody notices |
 //! | `growth` | what more sessions do to the cost of each datagram |
 //! | `memory` | what an idle participant keeps |
+//! | `turn` | what a TURN server costs beside a floor and coturn |
 
 mod choice;
 mod contest;
@@ -32,6 +33,7 @@ mod report;
 mod search;
 mod table;
 mod taken;
+pub(crate) mod turn;
 mod wire;
 mod workload;
 
@@ -58,6 +60,8 @@ pub(crate) enum Bench {
     Growth(growth::Options),
     /// What idle participants of wire v1 keep in memory.
     Memory(memory::Options),
+    /// TURN, one to one: elara beside a bare forwarder and coturn, in the same run.
+    Turn(turn::Options),
 }
 
 /// Builds, measures, prints. False when a datagram came that must not exist.
@@ -72,6 +76,7 @@ pub(crate) fn run(bench: &Bench, places: &Places) -> Result<bool, String> {
         Bench::Flood(options) => flood::run(options, places),
         Bench::Growth(options) => growth::run(options, places),
         Bench::Memory(options) => memory::run(options, places),
+        Bench::Turn(options) => turn::run(options, places),
     }
 }
 

@@ -49,6 +49,9 @@ enum Task {
     /// The bare forwarder that `bench floor` measures beside the relay.
     #[command(hide = true)]
     FloorForwarder(bench::forwarder::Options),
+    /// The bare forwarder that `bench turn` measures beside TURN servers.
+    #[command(hide = true)]
+    TurnFloor(bench::turn::floor::Options),
     /// What the admin listener at an address counts: for `bench floor`, in whose namespace it is.
     #[command(hide = true)]
     Metrics {
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<bool, String> {
     match task {
         Task::FloorForwarder(options) => bench::forwarder::run(&options).map(|()| true),
+        Task::TurnFloor(options) => bench::turn::floor::run(&options).map(|()| true),
         Task::Metrics { admin } => bench::print_metrics(admin).map(|()| true),
         Task::Ci(chosen) => steps(ci::GATE, &chosen, "cargo xtask ci", needs::meet),
         Task::Forger(options) => bench::forger::run(&options).map(|()| true),

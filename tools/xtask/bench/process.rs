@@ -1,12 +1,12 @@
 //! A process that is measured: started on its cpu, heard until it has said what must be known, stopped.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{fmt, fs};
 
 use elara_shards::sys::cpu;
 
@@ -20,6 +20,8 @@ pub(super) const RELAY_CPU: usize = 0;
 pub(super) const LOAD_CPU: usize = 1;
 /// How long a process may take to say what must be known, and to end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Lines of what it says on stderr that are kept, in case it ends by them.
+const COMPLAINTS: usize = 8;
 
 /// A process and what it has said. Asked to end when dropped, and killed when it does not.
 pub(super) struct Running {
@@ -29,6 +31,7 @@ pub(super) struct Running {
     pub lines: Vec<String>,
     input: ChildStdin,
     told: mpsc::Receiver<String>,
+    complaints: mpsc::Receiver<String>,
 }
 
 impl Running {
@@ -37,37 +40,52 @@ impl Running {
     /// # Errors
     /// When it cannot be started, or does not say so.
     pub(super) fn start(command: &Run, last: &'static str) -> Result<Self, String> {
-        let wrong = |error: &dyn fmt::Display| format!("`{command}`: {error}");
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut running = Self::start_silent(command, nowhere)?;
+        let mut addr = None;
+        while let Ok(line) = running.told.recv_timeout(PATIENCE) {
+            addr = addr.or_else(|| listening(&line));
+            let done = line.contains(last);
+            running.lines.push(line);
+            if let (Some(addr), true) = (addr, done) {
+                running.addr = addr;
+                return Ok(running);
+            }
+        }
+        let complaint = running.complaint();
+        Err(format!("`{command}`: it did not say where it listens{complaint}"))
+    }
+
+    /// Starts one on the relay's cpu that will listen at `addr`, and does not say when.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn start_silent(command: &Run, addr: SocketAddr) -> Result<Self, String> {
         // A child inherits the affinity of the thread that starts it, so a thread of our own is pinned.
         let started = thread::scope(|scope| {
             let start = || {
                 cpu::pin(RELAY_CPU)?;
                 let mut command = command.command();
-                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
             };
             scope.spawn(start).join().expect("starting a process does not panic")
         });
-        let mut child = started.map_err(|error| wrong(&error))?;
+        let mut child = started.map_err(|error| format!("`{command}`: {error}"))?;
         let input = child.stdin.take().expect("it was asked to be piped");
-        let output = child.stdout.take().expect("it was asked to be piped");
-        let (tell, told) = mpsc::channel();
-        // Reads to the end, so that the child never waits for us to read.
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let _ = tell.send(line);
-            }
-        });
-        let (mut lines, mut addr) = (Vec::new(), None);
-        while let Ok(line) = told.recv_timeout(PATIENCE) {
-            addr = addr.or_else(|| listening(&line));
-            let done = line.contains(last);
-            lines.push(line);
-            if let (Some(addr), true) = (addr, done) {
-                return Ok(Self { child, addr, lines, input, told });
-            }
+        let told = lines(child.stdout.take().expect("it was asked to be piped"), usize::MAX);
+        let complaints = lines(child.stderr.take().expect("it was asked to be piped"), COMPLAINTS);
+        Ok(Self { child, addr, lines: Vec::new(), input, told, complaints })
+    }
+
+    /// Ends it, and answers what it has said on stderr, to be put behind a sentence.
+    fn complaint(&mut self) -> String {
+        stop(&mut self.child);
+        let mut said = String::new();
+        while let Ok(line) = self.complaints.recv_timeout(PATIENCE) {
+            said += if said.is_empty() { "; it said: " } else { " " };
+            said += line.trim();
         }
-        stop(&mut child);
-        Err(wrong(&"it did not say where it listens"))
+        said
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -91,8 +109,24 @@ impl Drop for Running {
     }
 }
 
+/// The first `kept` lines of what a child says. It is read to the end, so that the child never waits for us.
+fn lines(said: impl Read + Send + 'static, kept: usize) -> mpsc::Receiver<String> {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for (at, line) in BufReader::new(said).split(b'\n').map_while(Result::ok).enumerate() {
+            if at < kept {
+                let _ = tell.send(String::from_utf8_lossy(&line).into_owned());
+            }
+        }
+    });
+    told
+}
+
 /// Lets a child tidy up behind itself, as long as that takes no longer than it should.
 fn stop(child: &mut Child) {
+    if matches!(child.try_wait(), Ok(Some(_))) {
+        return; // Its number may be somebody else's.
+    }
     let asked = program("kill", ["-TERM", &child.id().to_string()]).perform_quietly();
     let begun = Instant::now();
     while asked && begun.elapsed() < PATIENCE && matches!(child.try_wait(), Ok(None)) {
@@ -136,8 +170,21 @@ impl DevRelay {
     /// # Errors
     /// As [`DevRelay::start`].
     pub(super) fn start_at(lab: &Lab, io: Io, places: &Places) -> Result<Self, String> {
+        Self::configured(lab, io, CONFIGURATION, places)
+    }
+
+    /// Starts one where `lab` has its contestants, with a configuration of its own.
+    ///
+    /// # Errors
+    /// As [`DevRelay::start`], and when it refuses the configuration.
+    pub(super) fn configured(
+        lab: &Lab,
+        io: Io,
+        configuration: &str,
+        places: &Places,
+    ) -> Result<Self, String> {
         let file = places.target.join("bench-relay.toml");
-        fs::write(&file, CONFIGURATION).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(&file, configuration).map_err(|error| format!("{}: {error}", file.display()))?;
         let (file, io) = (file.display().to_string(), io.to_string());
         let args = ["serve", "--dev", "--listen", lab.listen(), "--admin", "127.0.0.1:0"];
         let args = args.into_iter().chain(["--shards", "1", "--io", &io, "--config", &file]);
@@ -250,8 +297,10 @@ mod tests {
 
     #[test]
     fn a_process_that_says_nothing_is_an_error() {
-        let error = Running::start(&program("sh", ["-c", "echo hello"]), "").err();
-        assert!(error.is_some_and(|error| error.contains("listens")));
+        let script = "echo hello; echo because >&2; echo of that >&2; exit 2";
+        let error = Running::start(&program("sh", ["-c", script]), "").err();
+        let error = error.unwrap_or_default();
+        assert!(error.ends_with("where it listens; it said: because of that"), "{error}");
     }
 
     #[test]

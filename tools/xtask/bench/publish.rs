@@ -64,6 +64,8 @@ mod tests {
             (include_str!("../../../docs/PERFORMANCE.md"), "flood"),
             (include_str!("../../../docs/PERFORMANCE.md"), "memory"),
             (include_str!("../../../docs/PERFORMANCE.md"), "growth"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "turn"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "turn-refresh"),
             (include_str!("../../../docs/PERFORMANCE.md"), "instructions"),
             (include_str!("../../../README.md"), "headline"),
         ] {
