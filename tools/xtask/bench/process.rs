@@ -1,8 +1,10 @@
 //! A process that is measured: started on its cpu, heard until it has said what must be known, stopped.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -184,7 +186,8 @@ impl DevRelay {
         places: &Places,
     ) -> Result<Self, String> {
         let file = places.target.join("bench-relay.toml");
-        fs::write(&file, configuration).map_err(|error| format!("{}: {error}", file.display()))?;
+        write_private(&file, configuration)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
         let (file, io) = (file.display().to_string(), io.to_string());
         let args = ["serve", "--dev", "--listen", lab.listen(), "--admin", "127.0.0.1:0"];
         let args = args.into_iter().chain(["--shards", "1", "--io", &io, "--config", &file]);
@@ -282,6 +285,13 @@ impl Facts {
         let admin = lines.iter().find_map(|line| line.strip_prefix("admin: http://"))?;
         Some(Self { address, issuer, admin: admin.split('/').next()?.parse().ok()? })
     }
+}
+
+/// Writes a file that only its owner may read: elara takes passwords from no other.
+fn write_private(file: &Path, text: &str) -> io::Result<()> {
+    let _ = fs::remove_file(file);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
 
 #[cfg(test)]

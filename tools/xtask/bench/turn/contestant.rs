@@ -23,7 +23,7 @@ fn configuration() -> String {
     format!(
         "[turn]\nenabled = true\nrealm = \"elara\"\nusers = [\"{USER}:{PASSWORD}\"]\n\
          relay = [\"127.0.0.1\"]\nports = \"49152-65535\"\nallow_peers = [\"127.0.0.0/8\"]\n\
-         channel_range = \"rfc5766\"\n"
+         channel_range = \"rfc5766\"\nallocations = 16384\nallocations_per_user = 16384\n"
     )
 }
 
