@@ -283,6 +283,36 @@ fn a_nodes_own_address_is_no_peer_even_where_loopback_is() {
     }
 }
 
+/// More than there are buffers for, to more sockets than one, again and again.
+#[test]
+fn after_a_flood_from_peers_every_allocation_still_hears() {
+    for io in BACK_ENDS {
+        let relay = Relay::start(io, "flood", "");
+        let people: Vec<_> = (0..50)
+            .map(|_| {
+                let (mut caller, peer) = (relay.caller(), peer(HERE));
+                let relayed = caller.allocate(None);
+                assert_eq!(caller.bind(0x4000, peer.local_addr().unwrap()), 0);
+                (caller, peer, relayed)
+            })
+            .collect();
+        for _ in 0..4_000 {
+            for (_, peer, relayed) in &people {
+                let _ = peer.send_to(&[0; 120], relayed);
+            }
+        }
+        for (mut caller, peer, relayed) in people {
+            // What is not taken away leaves no room for more.
+            while caller.has_mail() {
+                caller.hear();
+            }
+            peer.send_to(b"still there?", relayed).unwrap();
+            while caller.hear_channel().1 != b"still there?" {}
+        }
+        relay.stop();
+    }
+}
+
 #[test]
 fn rubbish_and_answers_nobody_asked_for_are_not_answered() {
     for io in BACK_ENDS {

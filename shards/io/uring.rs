@@ -209,8 +209,13 @@ impl Io for Uring {
             self.held.push(rest.slice.buffer);
             return Some(rest);
         }
+        // Asked once, the kernel posts what it has. Its flag alone proves nothing: a cpu that queues work raises
+        // it behind the work, perhaps when that is done already, and then it stays up.
+        let mut asked = false;
         loop {
-            match self.ring.complete() {
+            let completion = self.ring.complete();
+            asked &= completion.is_none();
+            match completion {
                 Some(Completion::Received {
                     slot,
                     buffer,
@@ -231,7 +236,10 @@ impl Io for Uring {
                     self.ledger.refuse(Port(slot), send, why);
                     self.suspect(Port(slot), why);
                 }
-                None if self.ring.has_more() => self.ring.submit().ok()?,
+                None if !asked && self.ring.has_more() => {
+                    asked = true;
+                    self.ring.submit().ok()?;
+                }
                 None if self.ring.is_finished() => {
                     self.ring.submit().ok()?;
                     if !self.ring.is_settled() {

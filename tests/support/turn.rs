@@ -157,6 +157,14 @@ impl TurnCaller {
         self.buffer[..len].to_vec()
     }
 
+    /// Whether something has come that has not been heard.
+    pub fn has_mail(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let mail = self.socket.peek_from(&mut [0]).is_ok();
+        self.socket.set_nonblocking(false).unwrap();
+        mail
+    }
+
     /// One request without credentials, and the answer to it.
     pub fn ask(&mut self, method: Method, fill: impl Fn(&mut Writer<'_>)) -> Heard {
         let request = self.talker.plain(Class::Request, method, fill);
