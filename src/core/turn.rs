@@ -1,17 +1,17 @@
 //! The TURN server as a machine (RFC 8656): who is relayed, to whom, for how long. One per shard.
 //!
 //! ```text
-//!                      .------------------ Server ------------------.
-//!   client  request -> | credentials, then the checks of RFC 8656   | -> answer
-//!   client  Send       | permission?                                | -> datagram from a relay socket -> peer
-//!   client  ChannelData| channel, permission?                       | -> the same
-//!   client  <--------- | channel: ChannelData, else Data indication | <- datagram at a relay socket  <- peer
-//!                      '--------------------------------------------'
+//!                      .----------------- Server -----------------.
+//!   client  request -> | credentials, then RFC 8656's checks      | -> answer
+//!   client  Send       | permission?                              | -> relay socket -> peer
+//!   client  ChannelData| channel, permission?                     | -> the same
+//!   client  <--------- | a channel: ChannelData; else indications | <- relay socket <- peer
+//!                      '------------------------------------------'
 //! ```
 //! It does no I/O: [`Ports`] opens and closes relay sockets for it, and each call says what is to be sent.
-//! Nothing is kept of anyone whose MESSAGE-INTEGRITY has not verified; what is kept is bounded by [`Config`] and
-//! by [`crate::limits`]. Data costs one look-up and allocates nothing; what grows, grows when a request asks for
-//! it. Peers' addresses are judged in one place, for all that names them.
+//! Nothing is kept of anyone whose MESSAGE-INTEGRITY has not verified; what is kept is bounded by
+//! [`Config`] and by [`crate::limits`]. Data costs one look-up and allocates nothing; what grows, grows
+//! when a request asks for it. Peers' addresses are judged in one place, for all that names them.
 //!
 //! | file | owns |
 //! |---|---|

@@ -65,6 +65,10 @@ impl Allocation {
         self.legs.of(family).as_ref().filter(|leg| leg.expires > now)
     }
 
+    pub(super) fn leg_mut(&mut self, family: Family, now: Instant) -> Option<&mut Leg> {
+        self.legs.of_mut(family).as_mut().filter(|leg| leg.expires > now)
+    }
+
     /// Whether nothing of it lasts any longer.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         Family::ALL.into_iter().all(|family| self.leg(family, now).is_none())
@@ -85,6 +89,6 @@ mod tests {
     #[test]
     fn an_allocation_is_small() {
         // What an idle allocation of one peer costs: this, a place in the table of clients, and its socket.
-        assert!(size_of::<Allocation>() <= 544, "{}", size_of::<Allocation>());
+        assert!(size_of::<Allocation>() <= 448, "{}", size_of::<Allocation>());
     }
 }

@@ -4,17 +4,15 @@
 //!   due = max(due, now) + cost of this one          allowed while due - now <= tolerance
 //! ```
 //! `due` is when the next one would be on time if all came evenly; nothing ticks, nothing is refilled.
-//! [`Bucket`] counts the bytes of an allocation, both directions together; [`Replies`] counts answers to those
-//! who have proven nothing, by the neighbourhood they claim to come from and for the whole shard.
+//! [`Bucket`] counts the bytes of an allocation, both directions together; [`Replies`] counts answers to
+//! those who have proven nothing, by the neighbourhood they claim to come from and for the whole shard.
 
 use alloc::boxed::Box;
 use alloc::vec;
 
 use crate::ClientAddr;
 use crate::keyed::Keyed;
-use crate::limits::{
-    Pace, TURN_BURST, TURN_PREFIXES, TURN_REPLIES_PER_PREFIX, TURN_REPLIES_PER_SHARD,
-};
+use crate::limits::{Pace, TURN_BURST, TURN_PREFIXES};
 use crate::time::{Instant, Span};
 
 /// What bytes cost.
@@ -53,12 +51,14 @@ pub(super) struct Replies {
     prefixes: Box<[Instant]>,
     shard: Instant,
     keyed: Keyed,
+    per_prefix: Pace,
+    per_shard: Pace,
 }
 
 impl Replies {
-    pub(super) fn new(keyed: Keyed) -> Self {
+    pub(super) fn new(keyed: Keyed, per_prefix: Pace, per_shard: Pace) -> Self {
         let prefixes = vec![Instant::ZERO; TURN_PREFIXES].into_boxed_slice();
-        Self { prefixes, shard: Instant::ZERO, keyed }
+        Self { prefixes, shard: Instant::ZERO, keyed, per_prefix, per_shard }
     }
 
     /// Whether one more answer may go there. Loopback is trusted to be itself.
@@ -73,8 +73,7 @@ impl Replies {
         let prefix = to.ip_bytes().get(..bytes).unwrap_or_default();
         let place = self.keyed.hash(prefix) as usize % TURN_PREFIXES;
         let Some(due) = self.prefixes.get_mut(place) else { return false };
-        take(due, TURN_REPLIES_PER_PREFIX, now)
-            && take(&mut self.shard, TURN_REPLIES_PER_SHARD, now)
+        take(due, self.per_prefix, now) && take(&mut self.shard, self.per_shard, now)
     }
 }
 
@@ -100,6 +99,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use crate::limits::{TURN_REPLIES_PER_PREFIX, TURN_REPLIES_PER_SHARD};
 
     fn at(millis: u64) -> Instant {
         Instant::ZERO + Span::from_millis(millis)
@@ -130,7 +130,8 @@ mod tests {
     /// coturn #1957: strangers made a server reflect 401s towards an address of their choice.
     #[test]
     fn neighbours_share_and_strangers_do_not() {
-        let mut replies = Replies::new(Keyed(1, 2));
+        let mut replies =
+            Replies::new(Keyed(1, 2), TURN_REPLIES_PER_PREFIX, TURN_REPLIES_PER_SHARD);
         let burst = TURN_REPLIES_PER_PREFIX.burst;
         let mut asked = |text: &str| replies.admit(&addr(text), at(0));
         assert!((0..burst).all(|n| asked(&format!("192.0.2.{}:{}", n % 256, 1_000 + n))));
@@ -143,7 +144,8 @@ mod tests {
 
     #[test]
     fn all_prefixes_together_get_what_the_shard_gives() {
-        let mut replies = Replies::new(Keyed(1, 2));
+        let mut replies =
+            Replies::new(Keyed(1, 2), TURN_REPLIES_PER_PREFIX, TURN_REPLIES_PER_SHARD);
         let from = |n: u32| addr(&format!("{}.{}.{}.1:1", 1 + n / 65_536, n / 256 % 256, n % 256));
         let admitted = (0..100_000).filter(|n| replies.admit(&from(*n), at(0))).count() as u64;
         assert_eq!(admitted, TURN_REPLIES_PER_SHARD.burst);

@@ -1,4 +1,5 @@
-//! Numbers for peers: each channel has one peer, each peer one channel, for ten minutes (RFC 8656 section 12).
+//! Numbers for peers: each channel has one peer, each peer one channel, for ten minutes (RFC 8656 section
+//! 12).
 //!
 //! ```text
 //!   number -> channel    few: one look at each.  many: places[number & mask], onward until found
@@ -202,7 +203,7 @@ mod tests {
                 0 => 0x4000 + n,
                 _ => 0x4000 + (random.below(0x20) as u16) * 0x100 + n,
             };
-            let (mut channels, mut numbers) = (Channels::default(), alloc::vec::Vec::new());
+            let (mut channels, mut numbers) = (Channels::default(), vec::Vec::new());
             for n in 0..200 {
                 numbers.push(number(n));
                 channels.bind(channel(numbers[usize::from(n)], n, at(10 + u64::from(n))), KEYED);

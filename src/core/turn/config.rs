@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 use super::base64;
 use crate::Cidr;
 use crate::limits::{
-    Range, TURN_ALLOCATIONS, TURN_ALLOW_PEERS_MAX, TURN_CHANNELS, TURN_LIFETIME_DEFAULT_S,
-    TURN_LIFETIME_MAX_S, TURN_PER_USER, TURN_PERMISSIONS, TURN_PORT_DEFAULT, TURN_PORT_MIN,
-    TURN_REALM_MAX, TURN_SECRETS_MAX, TURN_USERS_MAX,
+    Range, TURN_ALLOCATIONS, TURN_ALLOW_PEERS_MAX, TURN_BYTES_PER_S, TURN_CHANNELS,
+    TURN_LIFETIME_DEFAULT_S, TURN_LIFETIME_MAX_S, TURN_PER_USER, TURN_PERMISSIONS,
+    TURN_PORT_DEFAULT, TURN_PORT_MIN, TURN_REALM_MAX, TURN_SECRETS_MAX, TURN_USERS_MAX,
 };
 use crate::stun;
 
@@ -236,6 +236,11 @@ impl Config {
             ("allocations_per_user", self.allocations_per_user as u64, TURN_PER_USER),
             ("permissions_max", self.permissions_max as u64, TURN_PERMISSIONS),
             ("channels_max", self.channels_max as u64, TURN_CHANNELS),
+            (
+                "bytes_per_second",
+                self.bytes_per_second.unwrap_or(TURN_BYTES_PER_S.max),
+                TURN_BYTES_PER_S,
+            ),
         ] {
             let within = (range.min..=range.max).contains(&value);
             holds(within, ConfigError::Bounds(name, range))?;
@@ -309,6 +314,10 @@ mod tests {
             (
                 Config { allocations_max: 0, ..sound() },
                 ConfigError::Bounds("allocations_max", TURN_ALLOCATIONS),
+            ),
+            (
+                Config { bytes_per_second: Some(0), ..sound() },
+                ConfigError::Bounds("bytes_per_second", TURN_BYTES_PER_S),
             ),
             (
                 Config { lifetime_default_s: 601, lifetime_max_s: 600, ..sound() },

@@ -1,12 +1,11 @@
 //! What ends: allocations, permissions, channels, ports set aside.
 //!
-//! One timer per allocation, for the first thing of it that ends. What was refreshed meanwhile moves no timer:
-//! it fires, finds nothing over, and is set anew. Data looks at the time itself, so that what is late here is
-//! late for memory only.
+//! One timer per allocation, for the first thing of it that ends. What was refreshed meanwhile moves no
+//! timer: it fires, finds nothing over, and is set anew. Data looks at the time itself, so that what is
+//! late here is late for memory only.
 
 use super::home::Family;
 use super::{Ports, Server};
-use crate::ClientAddr;
 use crate::time::Instant;
 
 impl Server {
@@ -16,8 +15,8 @@ impl Server {
         self.wheel.next_tick().into_iter().chain(self.reservations.earliest()).min()
     }
 
-    /// Ends what is over, and closes its sockets; at most `budget` allocations and ports set aside are looked
-    /// at. The rest waits for the next call. Says how many it has looked at.
+    /// Ends what is over, and closes its sockets; at most `budget` allocations and ports set aside are
+    /// looked at. The rest waits for the next call. Says how many it has looked at.
     pub fn expire(&mut self, now: Instant, budget: usize, ports: &mut impl Ports) -> usize {
         let mut looked = 0;
         while looked < budget
@@ -30,18 +29,9 @@ impl Server {
             && let Some(number) = self.wheel.expire(now)
         {
             looked += 1;
-            for family in Family::ALL {
-                let over = self.table.get(number).is_some_and(|a| a.leg(family, now).is_none());
-                if over {
-                    self.close(number, family, ports);
-                }
-            }
-            if self.table.get(number).is_some_and(|allocation| allocation.is_over(now)) {
-                self.end(number, ports);
-            } else {
-                self.sweep(number, now);
-                self.rearm(number, now);
-            }
+            self.settle(number, now, ports);
+            self.sweep(number, now);
+            self.rearm(number, now);
         }
         looked
     }
@@ -56,19 +46,19 @@ impl Server {
         }
     }
 
-    /// Ends the allocation of `client` if nothing of it lasts any longer.
-    pub(super) fn bury(&mut self, client: &ClientAddr, now: Instant, ports: &mut impl Ports) {
-        if let Some(number) = self.table.of(client)
-            && self.table.get(number).is_some_and(|allocation| allocation.is_over(now))
-        {
-            self.end(number, ports);
+    /// Closes what is over of an allocation, and ends it when nothing is left.
+    pub(super) fn settle(&mut self, number: u32, now: Instant, ports: &mut impl Ports) {
+        for family in Family::ALL {
+            if self
+                .table
+                .get(number)
+                .is_some_and(|allocation| allocation.leg(family, now).is_none())
+            {
+                self.close(number, family, ports);
+            }
         }
-    }
-
-    /// Takes a relayed address away.
-    pub(super) fn close(&mut self, number: u32, family: Family, ports: &mut impl Ports) {
-        if let Some(leg) = self.table.detach(number, family) {
-            ports.close(leg.socket);
+        if self.table.get(number).is_some_and(|allocation| allocation.is_over(now)) {
+            self.end(number, ports);
         }
     }
 
@@ -97,6 +87,13 @@ impl Server {
         allocation.timer = earliest;
         self.wheel.skip_to(now);
         self.wheel.arm(number, earliest);
+    }
+
+    /// Takes a relayed address away.
+    fn close(&mut self, number: u32, family: Family, ports: &mut impl Ports) {
+        if let Some(leg) = self.table.detach(number, family) {
+            ports.close(leg.socket);
+        }
     }
 
     fn end(&mut self, number: u32, ports: &mut impl Ports) {

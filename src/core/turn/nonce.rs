@@ -3,10 +3,10 @@
 //! ```text
 //!   obMatJos2 | features, 4 letters | seconds since 1970, 8 hex digits | code, 20 letters
 //! ```
-//! The code covers the features, the time and the client's address. So a nonce shows that its bearer receives
-//! what is sent to that address, a client that was told of fewer features than there are repeats a nonce
-//! that is not ours (RFC 8489 section 9.2.1, against bidding down), and a stranger's request costs nothing to
-//! remember (coturn #1999, CVE-2025-69217: theirs were state, and could be guessed).
+//! The code covers the features, the time and the client's address. So a nonce shows that its bearer
+//! receives what is sent to that address, a client that was told of fewer features than there are repeats a
+//! nonce that is not ours (RFC 8489 section 9.2.1, against bidding down), and a stranger's request costs
+//! nothing to remember (coturn #1999, CVE-2025-69217: theirs were state, and could be guessed).
 
 use ring::hmac;
 
@@ -53,11 +53,16 @@ pub(super) struct Nonces {
 impl Nonces {
     /// `key` is the same on all shards of a node; `anonymity` says whether USERHASH is understood.
     pub(super) fn new(key: &Secret<32>, anonymity: bool) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
+        let mut nonces = Self { key, features: [0; FEATURES] };
+        nonces.offer(anonymity);
+        nonces
+    }
+
+    /// What nonces offer from here on; those that offered something else are not known any longer.
+    pub(super) fn offer(&mut self, anonymity: bool) {
         let bits = PASSWORD_ALGORITHMS | if anonymity { USERNAME_ANONYMITY } else { 0 };
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, key.expose()),
-            features: base64::encode(&[0, 0, bits]),
-        }
+        self.features = base64::encode(&[0, 0, bits]);
     }
 
     /// A nonce for `client`.

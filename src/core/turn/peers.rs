@@ -1,8 +1,9 @@
 //! Which peers a client may reach: one table for CreatePermission, ChannelBind and Send alike.
 //!
-//! An address is brought into its one spelling first (IPv4 mapped into IPv6 is IPv4), and an IPv6 address that
-//! carries an IPv4 address is judged as both. What is not out on the internet is denied, unless the operator
-//! allows it by name. Of this node itself only relayed addresses can be reached, and its listeners never.
+//! An address is brought into its one spelling first (IPv4 mapped into IPv6 is IPv4), and an IPv6 address
+//! that carries an IPv4 address is judged as both. What is not out on the internet is denied, unless the
+//! operator allows it by name. Of this node itself only relayed addresses can be reached, and its listeners
+//! never.
 
 use alloc::boxed::Box;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -12,10 +13,10 @@ use super::config::Config;
 use super::home::{Family, Homes};
 use crate::{Cidr, ClientAddr};
 
-/// What no peer is, unless it is allowed: this host and network, private and shared addresses, link-local ones
-/// (there clouds keep their metadata), loopback, special registries, benchmarks, multicast, what is reserved;
-/// the fixed address of one cloud's metadata; and the IPv6 that wraps IPv4 (RFC 8656 section 21.4: 6to4 and
-/// Teredo; RFC 4291: IPv4-compatible) or is site-local by RFC 3879.
+/// What no peer is, unless it is allowed: this host and network, private and shared addresses, link-local
+/// ones (there clouds keep their metadata), loopback, special registries, benchmarks, multicast, what is
+/// reserved; the fixed address of one cloud's metadata; and the IPv6 that wraps IPv4 (RFC 8656 section
+/// 21.4: 6to4 and Teredo; RFC 4291: IPv4-compatible) or is site-local by RFC 3879.
 pub const DENIED: [Cidr; 26] = [
     Cidr::v4([0, 0, 0, 0], 8),
     Cidr::v4([10, 0, 0, 0], 8),
@@ -63,7 +64,7 @@ const COMPATIBLE: Cidr = Cidr::v6([0; 8], 96);
 #[derive(Debug)]
 pub(super) struct Peers {
     allowed: Box<[Cidr]>,
-    /// Where this node listens for something else than relayed data.
+    /// Where this node listens for something else than relayed data; its own addresses as all know them.
     listeners: Box<[ClientAddr]>,
     homes: Homes,
     ports: RangeInclusive<u16>,
@@ -73,7 +74,7 @@ impl Peers {
     pub(super) fn new(config: &Config, homes: Homes, listeners: &[SocketAddr]) -> Self {
         Self {
             allowed: config.allow_peers.iter().copied().collect(),
-            listeners: listeners.iter().map(|listener| ClientAddr::from(*listener)).collect(),
+            listeners: listeners.iter().map(|at| homes.outward(ClientAddr::from(*at)).0).collect(),
             homes,
             ports: config.ports.clone(),
         }
@@ -94,18 +95,18 @@ impl Peers {
         if peer.port() == 0 {
             return false;
         }
-        let (_, own) = self.homes.outward(*peer);
+        let (peer, own) = self.homes.outward(*peer);
+        let everywhere = own || peer.is_loopback();
         let is = |listener: &ClientAddr| {
-            let everywhere = own || peer.is_loopback();
+            let there = listener.ip_bytes() == peer.ip_bytes();
             listener.port() == peer.port()
-                && (listener.ip_bytes() == peer.ip_bytes()
-                    || everywhere && is_unspecified(listener))
+                && (there || everywhere && listener.ip().is_unspecified())
         };
         if self.listeners.iter().any(is) {
             return false;
         }
         let here = own || self.listeners.iter().any(|own| own.ip_bytes() == peer.ip_bytes());
-        !here || self.ports.contains(&peer.port()) || self.is_allowed(peer)
+        !here || self.ports.contains(&peer.port()) || self.is_allowed(&peer)
     }
 
     fn admits_form(&self, addr: &ClientAddr) -> bool {
@@ -131,10 +132,6 @@ fn wrapped(addr: &ClientAddr) -> Option<ClientAddr> {
         return None;
     };
     Some(ClientAddr::from((Ipv4Addr::from_bits(inner), addr.port())))
-}
-
-fn is_unspecified(addr: &ClientAddr) -> bool {
-    addr.ip().is_unspecified()
 }
 
 #[cfg(test)]
@@ -287,10 +284,9 @@ mod tests {
                 );
             }
         }
-        assert!(
-            !peers.admits_port(&at("10.0.0.5:50001")),
-            "a listener in the range of relayed ports"
-        );
+        for listener in ["10.0.0.5:50001", "198.51.100.5:50001"] {
+            assert!(!peers.admits_port(&at(listener)), "{listener}, in the range of relayed ports");
+        }
         assert!(!peers.admits_port(&at("10.9.9.9:22")), "beside a listener");
         assert!(!peers.admits_ip(&addr("10.9.9.9")));
     }

@@ -1,7 +1,7 @@
 //! Data, both directions: what a client sends to its peers, and what they send to it.
 //!
-//! Runs for every datagram that is relayed, or once for a train of them with the same source and channel, so it
-//! allocates nothing. Permissions are looked at before anything leaves, on both sides of a hairpin.
+//! Runs for every datagram that is relayed, or once for a train of them with the same source and channel,
+//! so it allocates nothing. Permissions are looked at before anything leaves, on both sides of a hairpin.
 
 use super::home::Family;
 use super::server::KNOWN;
@@ -185,8 +185,8 @@ impl Server {
         }
     }
 
-    /// Data from the relayed address with `port` for another relayed address of this node. That of this shard
-    /// gets it in one hop; what is another shard's goes through the kernel.
+    /// Data from the relayed address with `port` for another relayed address of this node. That of this
+    /// shard gets it in one hop; what is another shard's goes through the kernel.
     fn at_home(
         &mut self,
         now: Instant,

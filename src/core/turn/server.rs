@@ -32,7 +32,10 @@ use super::{Answer, Counts, Ports, Refusal};
 use crate::ClientAddr;
 use crate::crypto::Secret;
 use crate::keyed::Keyed;
-use crate::limits::{STUN_MESSAGE_MAX, TURN_TICK, TURN_WHEEL};
+use crate::limits::{
+    STUN_MESSAGE_MAX, TURN_BINDINGS_PER_PREFIX, TURN_BINDINGS_PER_SHARD, TURN_REPLIES_PER_PREFIX,
+    TURN_REPLIES_PER_SHARD, TURN_TICK, TURN_WHEEL,
+};
 use crate::random::SecureRandom;
 use crate::stun::attribute::{
     CHANNEL_NUMBER, DATA, DONT_FRAGMENT, EVEN_PORT, LIFETIME, MESSAGE_INTEGRITY,
@@ -84,6 +87,7 @@ pub struct Server {
     credentials: Credentials,
     nonces: Nonces,
     replies: Replies,
+    bindings: Replies,
     pub(super) quota: Quota,
     pub(super) tariff: Tariff,
     pub(super) table: Table,
@@ -112,9 +116,7 @@ impl Server {
     /// When [`Config::check`] would refuse the configuration.
     #[must_use]
     pub fn new(config: Arc<Config>, keys: &Keys, listeners: &[SocketAddr], now: Instant) -> Self {
-        if let Err(error) = config.check() {
-            panic!("a configuration is checked before it is used: {error}");
-        }
+        must_be_sound(&config);
         let keyed = Keyed(keys.hash.0, keys.hash.1);
         let homes = Homes::new(&config);
         let credentials = Credentials::new(&config, keyed);
@@ -123,7 +125,8 @@ impl Server {
             peers: Peers::new(&config, homes, listeners),
             nonces: Nonces::new(&keys.nonce, credentials.offers_anonymity()),
             credentials,
-            replies: Replies::new(keyed),
+            replies: Replies::new(keyed, TURN_REPLIES_PER_PREFIX, TURN_REPLIES_PER_SHARD),
+            bindings: Replies::new(keyed, TURN_BINDINGS_PER_PREFIX, TURN_BINDINGS_PER_SHARD),
             quota: Quota::new(keyed),
             tariff: Tariff::new(config.bytes_per_second),
             table: Table::new(&config, keyed),
@@ -134,6 +137,28 @@ impl Server {
             indications: 0,
             config,
         }
+    }
+
+    /// Other credentials, peers and amounts from here on. What is there stays as it was allowed; relays and
+    /// ports are those the server was made with.
+    ///
+    /// # Panics
+    /// When [`Config::check`] would refuse the configuration.
+    pub fn reload(&mut self, config: &Config, listeners: &[SocketAddr]) {
+        must_be_sound(config);
+        let (relays, ports) = (self.config.relays.clone(), self.config.ports.clone());
+        let config = Config { relays, ports, ..config.clone() };
+        self.credentials = Credentials::new(&config, self.keyed);
+        self.nonces.offer(self.credentials.offers_anonymity());
+        self.peers = Peers::new(&config, self.homes, listeners);
+        self.tariff = Tariff::new(config.bytes_per_second);
+        self.config = Arc::new(config);
+    }
+
+    /// Whether a Binding request may be answered: one account for plain ones, which `stun::binding` answers,
+    /// and for all others.
+    pub fn admits_binding(&mut self, now: Instant, from: &ClientAddr) -> bool {
+        self.bindings.admit(from, now)
     }
 
     /// A STUN message from `from`, other than a plain Binding request, which `stun::binding` answers.
@@ -188,7 +213,10 @@ impl Server {
             Ok(proven) => proven,
             Err(denial) => return self.deny(asked, denial, out),
         };
-        self.bury(asked.from, asked.now, ports);
+        // What is over and has not been ended yet is nobody's any longer.
+        if let Some(number) = self.table.of(asked.from) {
+            self.settle(number, asked.now, ports);
+        }
         let granted = self.grant(asked, &proven.identity, ports, random);
         self.reply(asked, &proven.key, granted, out)
     }
@@ -218,5 +246,11 @@ impl Server {
             self.table.get(number).is_some_and(|allocation| allocation.user == identity.user);
         // RFC 8656 section 5: with other credentials than those that made the allocation, 441.
         if mine { Ok(number) } else { Err(Failure::Code(code::WRONG_CREDENTIALS)) }
+    }
+}
+
+fn must_be_sound(config: &Config) {
+    if let Err(error) = config.check() {
+        panic!("a configuration is checked before it is used: {error}");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use elara_core::Cidr;
 use elara_core::limits::{
-    TURN_ALLOCATIONS, TURN_ALLOW_PEERS_MAX, TURN_BYTES_PER_S, TURN_CHANNELS,
+    Range, TURN_ALLOCATIONS, TURN_ALLOW_PEERS_MAX, TURN_BYTES_PER_S, TURN_CHANNELS,
     TURN_LIFETIME_DEFAULT_S, TURN_LIFETIME_MAX_S, TURN_NODE_ALLOCATIONS, TURN_PER_USER,
     TURN_PERMISSIONS, TURN_PORT_DEFAULT, TURN_PORT_MIN, TURN_REALM_MAX, TURN_SECRETS_MAX,
     TURN_USERS_MAX,
@@ -74,8 +74,8 @@ pub struct TurnConfig {
     pub permissions: usize,
     /// Channels one allocation may bind. Default 256; 1 to 1,024.
     pub channels: usize,
-    /// Bytes a second that one allocation may relay, both directions together. Default 0: any number. More
-    /// are dropped.
+    /// Bytes a second that one allocation may relay, both directions together. Default 0: any number.
+    /// Otherwise 1,000 to 100,000,000,000. More are dropped.
     pub bytes_per_second: u64,
     /// Blocks of peers that are allowed although such peers are denied (see [`turn::DENIED`]). Default: none;
     /// at most 64, none of them wider than a block that is denied.
@@ -134,6 +134,9 @@ impl TurnConfig {
         let (lifetime, max) = (self.lifetime_s, self.lifetime_max_s);
         if lifetime > max {
             return Err(TurnError::LifetimeUpsideDown { lifetime, max });
+        }
+        if (1..TURN_BYTES_PER_S.min).contains(&self.bytes_per_second) {
+            return Err(TurnError::BytesPerSecond { value: self.bytes_per_second });
         }
         if self.allow_peers.len() > TURN_ALLOW_PEERS_MAX {
             return Err(TurnError::AllowPeers { count: self.allow_peers.len() });
@@ -206,7 +209,8 @@ impl TurnConfig {
             "turn.allocations_per_user" => TURN_PER_USER,
             "turn.permissions" => TURN_PERMISSIONS,
             "turn.channels" => TURN_CHANNELS,
-            "turn.bytes_per_second" => TURN_BYTES_PER_S,
+            // Or at least its minimum, which [`Self::validate`] asks for.
+            "turn.bytes_per_second" => Range { min: 0, ..TURN_BYTES_PER_S },
             _ => return None,
         };
         Some(range.min..=range.max)

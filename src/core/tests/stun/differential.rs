@@ -137,7 +137,11 @@ proptest! {
     }
 
     #[test]
-    fn both_derive_the_same_long_term_key(user in "\\PC{0,20}", realm in "\\PC{0,20}", password in "\\PC{0,20}") {
+    fn both_derive_the_same_long_term_key(
+        user in "\\PC{0,20}",
+        realm in "\\PC{0,20}",
+        password in "\\PC{0,20}",
+    ) {
         // They tie MD5 to SHA-1 and SHA-256 to SHA-256.
         for (derived_by, algorithm) in
             [(PasswordAlgorithm::Md5, Algorithm::Sha1), (PasswordAlgorithm::Sha256, Algorithm::Sha256)]

@@ -217,21 +217,29 @@ fn an_integrity_of_impossible_length_is_malformed() {
 }
 
 #[test]
-fn a_sha_256_cut_short_verifies_and_its_length_is_part_of_what_is_signed() {
+fn a_sha_256_that_was_made_short_verifies_and_one_that_was_cut_on_its_way_does_not() {
     let key = Key::short_term("secret", Algorithm::Sha256);
     let mut out = [0; 200];
     let mut writer = Writer::new(&mut out, Class::Request, Method::BINDING, TransactionId([7; 12]));
     let end = writer.put(USERNAME, b"me").sign(&key).finish().unwrap();
     assert!(Message::parse(&out[..end]).unwrap().verify(&key));
-    // Cutting it on the way is noticed: the HMAC covers the length of a message that ends with it.
+    let start = end - 36;
     for cut in (4..=16).step_by(4) {
         let mut bytes = out[..end - cut].to_vec();
         bytes[3] -= cut as u8;
-        let head = bytes.len() - (32 - cut) - 1;
-        bytes[head] -= cut as u8;
+        bytes[start + 3] -= cut as u8;
         let message = Message::parse(&bytes).unwrap();
         assert_eq!(message.has_integrity(), Some(Algorithm::Sha256));
-        assert!(!message.verify(&key), "{cut}");
+        assert!(!message.verify(&key), "the HMAC covers the length, {cut} shorter");
+
+        // RFC 8489 section 14.6: whoever means to cut it signs the length that it will have.
+        let secret = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"secret");
+        let mac = ring::hmac::sign(&secret, &bytes[..start]);
+        let value = bytes.len() - (start + 4);
+        bytes[start + 4..].copy_from_slice(&mac.as_ref()[..value]);
+        assert!(Message::parse(&bytes).unwrap().verify(&key), "{cut} shorter");
+        *bytes.last_mut().unwrap() ^= 1;
+        assert!(!Message::parse(&bytes).unwrap().verify(&key), "{cut} shorter, last bit");
     }
 }
 

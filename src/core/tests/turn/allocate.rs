@@ -284,7 +284,7 @@ fn the_address_that_is_told_is_the_one_outside() {
     assert_eq!(relayed.ip().to_string(), "198.51.100.5");
     assert_eq!(anna.permit(&mut world, &[PEER]), 0);
     let bound = format!("10.0.0.5:{}", relayed.port()).parse().unwrap();
-    assert!(matches!(world.from_peer(bound, PEER, 10), ToClient::Indication { .. }));
+    assert!(matches!(world.hears(bound, PEER, 10), ToClient::Indication { .. }));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn an_ended_allocation_leaves_its_5_tuple_free_at_once() {
     let mut world = World::new(config());
     let (mut anna, before) = Client::allocated(&mut world, AT, "anna");
     world.skip(600);
-    assert!(matches!(world.from_peer(before, PEER, 1), ToClient::Refused(Refusal::NoAllocation)));
+    assert!(matches!(world.hears(before, PEER, 1), ToClient::Refused(Refusal::NoAllocation)));
     let after = anna.allocate(&mut world, &[]).relayed();
     assert_ne!(before, after);
     assert_eq!(world.kernel.open.len(), 1, "though nobody had ended the first one");

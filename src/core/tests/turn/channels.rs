@@ -24,13 +24,13 @@ fn a_channel_carries_data_both_ways() {
     assert_eq!(anna.bind(&mut world, 0x4000, PEER), 0);
     let ToPeer::Via { socket, to } = world.on_channel(anna.addr, 0x4000, b"hi") else { panic!() };
     assert_eq!((socket, to), (world.socket_at(relayed), client_addr(PEER)));
-    let to = world.from_peer(relayed, PEER, 5);
+    let to = world.hears(relayed, PEER, 5);
     assert!(matches!(to, ToClient::Channel { client, number: 0x4000 } if client == anna.addr));
     // The permission is for the IP address, the channel for the port.
-    assert!(matches!(world.from_peer(relayed, OTHER, 5), ToClient::Indication { .. }));
+    assert!(matches!(world.hears(relayed, OTHER, 5), ToClient::Indication { .. }));
     // No data at all is data.
     assert!(matches!(world.on_channel(anna.addr, 0x4000, b""), ToPeer::Via { .. }));
-    assert!(matches!(world.from_peer(relayed, PEER, 0), ToClient::Channel { .. }));
+    assert!(matches!(world.hears(relayed, PEER, 0), ToClient::Channel { .. }));
 }
 
 #[test]
@@ -129,18 +129,18 @@ fn a_channel_lasts_ten_minutes_and_its_permission_five() {
     world.skip(1);
     // Section 12.6: without a permission, data on the channel is dropped.
     assert_eq!(refusal(&world.on_channel(anna.addr, 0x4000, b"x")), Refusal::NoPermission);
-    assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Refused(Refusal::NoPermission)));
+    assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Refused(Refusal::NoPermission)));
     world.pass(1);
     assert_eq!((world.server.counts().channels, world.server.counts().permissions), (1, 0));
     // A permission opens it again.
     assert_eq!(anna.permit(&mut world, &[OTHER]), 0);
     assert!(matches!(world.on_channel(anna.addr, 0x4000, b"x"), ToPeer::Via { .. }));
     world.skip(298);
-    assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Channel { .. }));
+    assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Channel { .. }));
     world.skip(1);
     assert_eq!(anna.permit(&mut world, &[PEER]), 0);
     assert_eq!(refusal(&world.on_channel(anna.addr, 0x4000, b"x")), Refusal::NoChannel);
-    assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Indication { .. }));
+    assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Indication { .. }));
     world.pass(1);
     assert_eq!(world.server.counts().channels, 0);
 }
@@ -153,7 +153,7 @@ fn binding_again_refreshes_channel_and_permission() {
     for _ in 0..5 {
         assert_eq!(anna.bind(&mut world, 0x4000, PEER), 0);
         world.pass(299);
-        assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Channel { .. }));
+        assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Channel { .. }));
     }
     assert_eq!(world.server.counts().channels, 1);
 }
@@ -185,7 +185,7 @@ fn many_channels_are_found_as_fast_and_as_surely_as_one() {
     for n in 0..256 {
         let to = world.on_channel(anna.addr, number(n), b"x");
         assert!(matches!(to, ToPeer::Via { to, .. } if to == client_addr(&peer(n))), "{n}");
-        let to = world.from_peer(relayed, &peer(n), 1);
+        let to = world.hears(relayed, &peer(n), 1);
         assert!(matches!(to, ToClient::Channel { number: told, .. } if told == number(n)), "{n}");
     }
 }

@@ -1,4 +1,5 @@
-//! Who is let in: long-term credentials (RFC 8489 section 9.2), time-limited ones, stale nonces, bidding down.
+//! Who is let in: long-term credentials (RFC 8489 section 9.2), time-limited ones, stale nonces, bidding
+//! down.
 
 use elara_core::stun::attribute::{
     MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS,
@@ -265,6 +266,38 @@ fn credentials_of_another_hour_are_the_same_user_and_another_key() {
         anna.greet(&mut world);
         assert_eq!(anna.allocate(&mut world, &[]).error, error);
     }
+}
+
+#[test]
+fn a_reload_changes_who_is_let_in_and_keeps_what_is_there() {
+    let secrets = |secrets: &[&str]| Config {
+        secrets: secrets.iter().map(|secret| SharedSecret::new(secret.as_bytes())).collect(),
+        users: vec![],
+        relays: vec![relay(RELAY_V4)],
+        ..config()
+    };
+    let mut world = World::new(secrets(&["old"]));
+    let name = format!("{}:anna", BEGINNING_S + 10_000);
+    let mut anna = issued(AT, "old", &name);
+    anna.greet(&mut world);
+    let relayed = anna.allocate(&mut world, &[]).relayed();
+    world.server.reload(&secrets(&["new", "old"]), &[]);
+    assert_eq!(anna.refresh(&mut world, 600), 0);
+    let mut berta = issued("203.0.113.2:1", "new", &name.replace("anna", "berta"));
+    berta.greet(&mut world);
+    assert_eq!(berta.allocate(&mut world, &[]).error, 0);
+    // Later the old secret is forgotten, and other ports are wished for, which stay as they were.
+    let config = Config { ports: 2_000..=2_001, allocations_max: 2, ..secrets(&["new"]) };
+    world.server.reload(&config, &[]);
+    assert_eq!(anna.refresh(&mut world, 600), 401);
+    world.socket_at(relayed);
+    assert_eq!(berta.refresh(&mut world, 600), 0);
+    let mut carla = issued("203.0.113.3:1", "new", &name.replace("anna", "carla"));
+    carla.greet(&mut world);
+    assert_eq!(carla.allocate(&mut world, &[]).error, 508);
+    assert_eq!(anna.refresh(&mut world, 0), 401);
+    world.pass(600);
+    assert!(carla.allocate(&mut world, &[]).relayed().port() >= 49_152);
 }
 
 #[test]

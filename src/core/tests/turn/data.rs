@@ -83,7 +83,7 @@ fn data_of_a_peer_is_told_with_its_address_and_padded_with_zeros() {
     assert_eq!(anna.permit(&mut world, &[PEER, PEER_V6]), 0);
     for (relayed, peer) in [(relayed[0], PEER), (relayed[1], PEER_V6)] {
         for len in 0..9 {
-            let to = world.from_peer(relayed, peer, len);
+            let to = world.hears(relayed, peer, len);
             assert_eq!(told(to, anna.addr, &[7; 8][..len]), addr(peer));
         }
     }
@@ -96,7 +96,7 @@ fn each_indication_of_a_train_has_an_identifier_of_its_own() {
     assert_eq!(anna.permit(&mut world, &[PEER]), 0);
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..10 {
-        let ToClient::Indication { mut head, .. } = world.from_peer(relayed, PEER, 32 * 4) else {
+        let ToClient::Indication { mut head, .. } = world.hears(relayed, PEER, 32 * 4) else {
             panic!()
         };
         for _ in 0..32 {
@@ -106,7 +106,7 @@ fn each_indication_of_a_train_has_an_identifier_of_its_own() {
             assert!(seen.insert(Message::parse(&message).unwrap().transaction()));
         }
     }
-    let ToClient::Indication { mut head, .. } = world.from_peer(relayed, PEER, 4) else { panic!() };
+    let ToClient::Indication { mut head, .. } = world.hears(relayed, PEER, 4) else { panic!() };
     let mut out = [0; TURN_DATA_HEAD_MAX];
     assert!(head.write(65_507, &mut out).is_some());
     assert!(head.write(65_536, &mut out).is_none(), "longer than a length can say");
@@ -220,7 +220,7 @@ fn a_hairpin_knows_the_address_inside_and_the_one_outside() {
     // What another shard sends comes through the kernel, from the address inside.
     let relayed = addr(&inside);
     let annas_inside = annas.replace("192.0.2.200", "10.0.0.5");
-    let to = world.from_peer(relayed, &annas_inside, 2);
+    let to = world.hears(relayed, &annas_inside, 2);
     assert_eq!(told(to, berta.addr, b"hi"), addr(&annas));
     // And what goes there, goes to the address inside.
     let elsewhere = "192.0.2.200:50000";
@@ -271,8 +271,7 @@ fn an_allocation_goes_as_fast_as_it_may_both_directions_together() {
             world.on_channel(anna.addr, 0x4000, &[0; 1_000]),
             ToPeer::Via { .. }
         ));
-        back +=
-            usize::from(matches!(world.from_peer(relayed, PEER, 1_000), ToClient::Channel { .. }));
+        back += usize::from(matches!(world.hears(relayed, PEER, 1_000), ToClient::Channel { .. }));
     }
     assert_eq!((out, back), (5, 5));
     assert_eq!(silence(&anna.send(&mut world, PEER, &[0; 1_000])), Refusal::OverRate);
@@ -289,12 +288,12 @@ fn an_allocation_goes_as_fast_as_it_may_both_directions_together() {
         )
     });
     assert_eq!(passed.count(), 10);
-    let to = world.from_peer(addr(&bertas), &annas, 1_000);
+    let to = world.hears(addr(&bertas), &annas, 1_000);
     assert!(matches!(to, ToClient::Refused(Refusal::OverRate)), "Berta's is empty too");
     // A train is taken whole.
     world.pass(10);
-    assert!(matches!(world.from_peer(relayed, PEER, 64_000), ToClient::Channel { .. }));
-    assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Refused(Refusal::OverRate)));
+    assert!(matches!(world.hears(relayed, PEER, 64_000), ToClient::Channel { .. }));
+    assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Refused(Refusal::OverRate)));
 }
 
 #[test]

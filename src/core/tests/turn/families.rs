@@ -58,7 +58,7 @@ fn both_families_are_one_allocation_with_two_addresses() {
     assert_eq!(world.server.counts().allocations, 1);
     assert_eq!(anna.permit(&mut world, &[PEER, PEER_V6]), 0);
     for (relayed, peer) in [(relayed[0], PEER), (relayed[1], PEER_V6)] {
-        let to = world.from_peer(relayed, peer, 3);
+        let to = world.hears(relayed, peer, 3);
         assert_eq!(told(to, anna.addr, b"abc").to_string(), peer);
     }
     for (relayed, peer) in [(relayed[0], PEER), (relayed[1], PEER_V6)] {
@@ -133,7 +133,7 @@ fn each_family_lasts_on_its_own() {
     assert_eq!(world.kernel.open.values().collect::<Vec<_>>(), [&relayed[1]], "IPv4 is over");
     assert_eq!(anna.permit(&mut world, &[PEER]), 443);
     assert_eq!(silence(&anna.send(&mut world, PEER, b"x")), Refusal::NoAllocation);
-    assert!(matches!(world.from_peer(relayed[1], PEER_V6, 1), ToClient::Indication { .. }));
+    assert!(matches!(world.hears(relayed[1], PEER_V6, 1), ToClient::Indication { .. }));
     assert_eq!(anna.refreshed(&mut world, &[(REQUESTED_ADDRESS_FAMILY, &V4)]).error, 443);
     let end = [(REQUESTED_ADDRESS_FAMILY, &V6[..]), (LIFETIME, &[0; 4])];
     assert_eq!(anna.refreshed(&mut world, &end).lifetime(), 0);

@@ -1,12 +1,13 @@
-//! What went wrong elsewhere, and does not here. Each test is named after its incident; those that are about
-//! bytes alone stand in `stun/incidents.rs`, those about which peers are denied in `turn/peers.rs` once more.
+//! What went wrong elsewhere, and does not here. Each test is named after its incident; those that are
+//! about bytes alone stand in `stun/incidents.rs`, those about which peers are denied in `turn/peers.rs`
+//! once more.
 
-use elara_core::limits::{TURN_PERMISSIONS, TURN_REPLIES_PER_PREFIX};
+use elara_core::limits::{TURN_BINDINGS_PER_PREFIX, TURN_PERMISSIONS, TURN_REPLIES_PER_PREFIX};
 use elara_core::stun::attribute::{
     DATA, NONCE, REALM, REQUESTED_TRANSPORT, SOFTWARE, USERNAME, XOR_PEER_ADDRESS,
 };
 use elara_core::stun::{Class, Method, TransactionId, Writer};
-use elara_core::turn::{Answer, Config, Counts, Refusal, ToClient, ToPeer};
+use elara_core::turn::{Answer, Config, Counts, Refusal, Relay, ToClient, ToPeer};
 
 use crate::world::{
     Client, PEER, RELAY_V6, UDP, World, addr, client_addr, config, put, relay, silence,
@@ -94,8 +95,8 @@ fn coturn_1946_and_slack_2020_own_endpoints() {
     }
 }
 
-/// CVE-2025-69217: nonces and relay ports came from a generator that could be predicted. Here both follow from
-/// what the caller's generator gives and from secret keys, and from nothing else.
+/// CVE-2025-69217: nonces and relay ports came from a generator that could be predicted. Here both follow
+/// from what the caller's generator gives and from secret keys, and from nothing else.
 #[test]
 fn cve_2025_69217_nothing_follows_from_what_was_seen() {
     let ports = |seed| -> Vec<u16> {
@@ -140,7 +141,7 @@ fn coturn_1999_a_stranger_costs_nothing() {
 #[test]
 fn coturn_1957_answers_to_strangers_are_counted() {
     let mut world = World::new(config());
-    let mut answered = |world: &mut World, n: u32| {
+    let answered = |world: &mut World, n: u32| {
         let mut stranger = Client::new(&format!("198.51.100.{}:{}", n % 250, 1 + n), "anna");
         let request = stranger.plain(Method::ALLOCATE, |_| {});
         match world.hand(stranger.addr, &request) {
@@ -157,7 +158,6 @@ fn coturn_1957_answers_to_strangers_are_counted() {
     let victim = client_addr("198.51.100.9:9");
     let mut client = Client::new("198.51.100.9:9", "anna");
     let requests = [
-        client.plain(Method::BINDING, |writer| put(writer, &[(USERNAME, b"a")])),
         client.plain(Method::REFRESH, |_| {}),
         client.signed(Method::ALLOCATE, |_| {}),
         client.plain(Method::ALLOCATE, |writer| put(writer, &[(0x0008, &[0; 20])])),
@@ -178,6 +178,26 @@ fn coturn_1957_answers_to_strangers_are_counted() {
     assert_eq!(anna.refresh(&mut world, 600), 0);
 }
 
+/// The same of Binding requests, plain ones included: the shard asks before it answers them.
+#[test]
+fn coturn_1957_answers_to_binding_requests_are_counted() {
+    let mut world = World::new(config());
+    let mut stranger = Client::new("198.51.100.9:9", "anna");
+    let request = stranger.plain(Method::BINDING, |writer| put(writer, &[(USERNAME, b"a")]));
+    let most = TURN_BINDINGS_PER_PREFIX.burst;
+    for n in 0..most {
+        if n % 2 == 0 {
+            assert!(world.server.admits_binding(world.now, &stranger.addr));
+        } else {
+            assert_eq!(world.ask(stranger.addr, &request).error, 0);
+        }
+    }
+    assert!(!world.server.admits_binding(world.now, &stranger.addr));
+    assert_eq!(silence(&world.hand(stranger.addr, &request)), Refusal::Flood);
+    assert!(world.server.admits_binding(world.now, &client_addr("198.51.101.9:9")));
+    stranger.greet(&mut world);
+}
+
 /// coturn #1829: reason phrases and SOFTWARE made answers longer than they need be.
 #[test]
 fn coturn_1829_answers_are_short() {
@@ -190,7 +210,8 @@ fn coturn_1829_answers_are_short() {
     assert!(!said.message().has(SOFTWARE));
 }
 
-/// coturn #1957 once more: what is no request is never answered, so that two servers cannot be set on each other.
+/// coturn #1957 once more: what is no request is never answered, so that two servers cannot be set on each
+/// other.
 #[test]
 fn responses_and_indications_are_never_answered() {
     let mut world = World::new(config());
@@ -213,9 +234,9 @@ fn responses_and_indications_are_never_answered() {
 }
 
 /// CVE-2026-43994 (coturn before 4.10: an OAuth token overflowed the stack before authentication),
-/// GHSA-34rh-wp3j-6cxc (pion: a malformed address panicked), RUSTSEC-2026-0037 (quinn: unwrap on a peer's input),
-/// coturn #1844 and #1964 (lengths cut down to 16 bits): every attribute at every length, before and after
-/// authentication.
+/// GHSA-34rh-wp3j-6cxc (pion: a malformed address panicked), RUSTSEC-2026-0037 (quinn: unwrap on a peer's
+/// input), coturn #1844 and #1964 (lengths cut down to 16 bits): every attribute at every length, before
+/// and after authentication.
 #[test]
 fn cve_2026_43994_and_its_like_every_attribute_at_every_length() {
     let mut world = World::new(config());
@@ -282,10 +303,7 @@ fn coturn_2017_permissions_are_bounded() {
     assert_eq!(anna.permit(&mut world, &[&peer(TURN_PERMISSIONS.default)]), 508);
     assert_eq!(world.server.counts().permissions as u64, TURN_PERMISSIONS.default);
     for n in 0..TURN_PERMISSIONS.default {
-        assert!(
-            matches!(world.from_peer(relayed, &peer(n), 1), ToClient::Indication { .. }),
-            "{n}"
-        );
+        assert!(matches!(world.hears(relayed, &peer(n), 1), ToClient::Indication { .. }), "{n}");
     }
 }
 
@@ -301,4 +319,18 @@ fn cve_2018_4058_an_allow_list_does_not_open_listeners() {
     assert_eq!(anna.bind(&mut world, 0x4001, "192.0.2.1:22"), 0, "named by the operator");
     assert_eq!(anna.bind(&mut world, 0x4002, "192.0.2.1:7840"), 403);
     assert_eq!(silence(&anna.send(&mut world, "192.0.2.1:7840", b"x")), Refusal::Denied);
+}
+
+/// The same where the listener is known by its address inside, and the peer is named by the one outside.
+#[test]
+fn cve_2018_4058_a_listener_has_no_second_name() {
+    let outside = Relay { external: Some("198.51.100.5".parse().unwrap()), ..relay("192.0.2.1") };
+    let allow_peers = vec!["198.51.100.0/24".parse().unwrap(), "192.0.2.0/24".parse().unwrap()];
+    let mut world = World::new(Config { relays: vec![outside], allow_peers, ..config() });
+    let (mut anna, _) = Client::allocated(&mut world, AT, "anna");
+    for peer in ["198.51.100.5:7840", "192.0.2.1:7840"] {
+        assert_eq!(anna.bind(&mut world, 0x4000, peer), 403, "{peer}");
+        assert_eq!(anna.permit(&mut world, &[peer]), 0);
+        assert_eq!(silence(&anna.send(&mut world, peer, b"x")), Refusal::Denied, "{peer}");
+    }
 }

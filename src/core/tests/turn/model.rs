@@ -104,7 +104,7 @@ impl Story {
             5 | 6 => self.bind(),
             7 => self.send(),
             8 => self.on_channel(),
-            9 | 10 => self.from_peer(),
+            9 | 10 => self.hears(),
             _ => self.pass(),
         }
         self.agree();
@@ -301,10 +301,10 @@ impl Story {
         }
     }
 
-    fn from_peer(&mut self) {
+    fn hears(&mut self) {
         let peer = self.peer();
         let Some((who, relayed)) = self.some_relayed() else { return };
-        let to = self.world.from_peer(relayed, &peer.to_string(), 4);
+        let to = self.world.hears(relayed, &peer.to_string(), 4);
         // A socket hears its own family.
         if relayed.is_ipv4() == peer.is_ipv4() {
             self.gets(&to, who, peer);

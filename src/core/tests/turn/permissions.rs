@@ -12,20 +12,17 @@ const AT: &str = "203.0.113.1:40000";
 fn a_permission_is_for_an_ip_address_and_both_directions() {
     let mut world = World::new(config());
     let (mut anna, relayed) = Client::allocated(&mut world, AT, "anna");
-    assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Refused(Refusal::NoPermission)));
+    assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Refused(Refusal::NoPermission)));
     assert_eq!(silence(&anna.send(&mut world, PEER, b"x")), Refusal::NoPermission);
     assert_eq!(anna.permit(&mut world, &[PEER]), 0);
     // Any port of it.
     for peer in [PEER, "198.51.100.7:1", "198.51.100.7:65535"] {
         assert!(matches!(anna.send(&mut world, peer, b"x"), Answer::Relay { .. }), "{peer}");
-        let to = world.from_peer(relayed, peer, 3);
+        let to = world.hears(relayed, peer, 3);
         assert_eq!(told(to, anna.addr, b"abc"), addr(peer));
     }
     let stranger = "198.51.100.8:4000";
-    assert!(matches!(
-        world.from_peer(relayed, stranger, 1),
-        ToClient::Refused(Refusal::NoPermission)
-    ));
+    assert!(matches!(world.hears(relayed, stranger, 1), ToClient::Refused(Refusal::NoPermission)));
     assert_eq!(silence(&anna.send(&mut world, stranger, b"x")), Refusal::NoPermission);
 }
 
@@ -36,12 +33,12 @@ fn it_lasts_five_minutes_and_data_does_not_refresh_it() {
     assert_eq!(anna.permit(&mut world, &[PEER]), 0);
     for _ in 0..299 {
         world.skip(1);
-        assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Indication { .. }));
+        assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Indication { .. }));
         assert!(matches!(anna.send(&mut world, PEER, b"x"), Answer::Relay { .. }));
     }
     world.skip(1);
     // Over, though nobody has swept.
-    assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Refused(Refusal::NoPermission)));
+    assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Refused(Refusal::NoPermission)));
     assert_eq!(silence(&anna.send(&mut world, PEER, b"x")), Refusal::NoPermission);
     assert_eq!(world.server.counts().permissions, 1);
     world.pass(1);
@@ -57,7 +54,7 @@ fn asking_again_refreshes_it() {
         world.pass(200);
         assert_eq!(anna.refresh(&mut world, 600), 0);
     }
-    assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Indication { .. }));
+    assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Indication { .. }));
     assert_eq!(world.server.counts().permissions, 1);
 }
 
@@ -70,7 +67,7 @@ fn several_peers_are_permitted_in_one_request() {
     assert_eq!(anna.permit(&mut world, &peers), 0);
     assert_eq!(world.server.counts().permissions, 20);
     for peer in peers {
-        assert!(matches!(world.from_peer(relayed, peer, 1), ToClient::Indication { .. }), "{peer}");
+        assert!(matches!(world.hears(relayed, peer, 1), ToClient::Indication { .. }), "{peer}");
     }
 }
 
@@ -90,7 +87,7 @@ fn one_bad_peer_spoils_the_request() {
     assert_eq!(malformed.error, 400);
     assert_eq!(anna.permit(&mut world, &[]), 400);
     assert_eq!(world.server.counts().permissions, 0);
-    assert!(matches!(world.from_peer(relayed, PEER, 1), ToClient::Refused(Refusal::NoPermission)));
+    assert!(matches!(world.hears(relayed, PEER, 1), ToClient::Refused(Refusal::NoPermission)));
 }
 
 #[test]

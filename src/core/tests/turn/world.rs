@@ -21,39 +21,39 @@ use elara_core::turn::{
 };
 
 /// When the world begins: its calendar.
-pub const BEGINNING_S: u64 = 1_700_000_000;
+pub(crate) const BEGINNING_S: u64 = 1_700_000_000;
 
 /// Where the server relays.
-pub const RELAY_V4: &str = "192.0.2.1";
-pub const RELAY_V6: &str = "2001:db8:5::1";
+pub(crate) const RELAY_V4: &str = "192.0.2.1";
+pub(crate) const RELAY_V6: &str = "2001:db8:5::1";
 
 /// A peer out on the internet.
-pub const PEER: &str = "198.51.100.7:4000";
-pub const PEER_V6: &str = "[2001:db8:9::7]:4000";
+pub(crate) const PEER: &str = "198.51.100.7:4000";
+pub(crate) const PEER_V6: &str = "[2001:db8:9::7]:4000";
 
 /// REQUESTED-TRANSPORT.
-pub const UDP: [u8; 4] = [17, 0, 0, 0];
+pub(crate) const UDP: [u8; 4] = [17, 0, 0, 0];
 /// Families as attributes have them.
-pub const V4: [u8; 4] = [1, 0, 0, 0];
-pub const V6: [u8; 4] = [2, 0, 0, 0];
+pub(crate) const V4: [u8; 4] = [1, 0, 0, 0];
+pub(crate) const V6: [u8; 4] = [2, 0, 0, 0];
 
 /// Appends attributes.
-pub fn put(writer: &mut Writer<'_>, attributes: &[(u16, &[u8])]) {
+pub(crate) fn put(writer: &mut Writer<'_>, attributes: &[(u16, &[u8])]) {
     for (kind, value) in attributes {
         writer.put(*kind, value);
     }
 }
 
-pub fn addr(text: &str) -> SocketAddr {
+pub(crate) fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-pub fn client_addr(text: &str) -> ClientAddr {
+pub(crate) fn client_addr(text: &str) -> ClientAddr {
     addr(text).into()
 }
 
 /// Both families, users anna, berta and carla.
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let user = |name: &str| User::new(name, "elara", &password(name));
     Config {
         users: ["anna", "berta", "carla"].map(user).into(),
@@ -62,7 +62,7 @@ pub fn config() -> Config {
     }
 }
 
-pub fn relay(listen: &str) -> Relay {
+pub(crate) fn relay(listen: &str) -> Relay {
     Relay { listen: listen.parse().unwrap(), external: None }
 }
 
@@ -72,16 +72,16 @@ fn password(name: &str) -> String {
 
 /// The kernel's side of relay sockets.
 #[derive(Default)]
-pub struct Kernel {
-    pub open: BTreeMap<u16, SocketAddr>,
+pub(crate) struct Kernel {
+    pub(crate) open: BTreeMap<u16, SocketAddr>,
     /// Taken by somebody else.
-    pub taken: BTreeSet<SocketAddr>,
+    pub(crate) taken: BTreeSet<SocketAddr>,
     /// Everything but these is taken, if there are any.
-    pub only: BTreeSet<u16>,
+    pub(crate) only: BTreeSet<u16>,
     /// Sockets there may be.
-    pub most: Option<usize>,
+    pub(crate) most: Option<usize>,
     /// Sockets asked for.
-    pub asked: usize,
+    pub(crate) asked: usize,
 }
 
 impl Ports for Kernel {
@@ -104,21 +104,21 @@ impl Ports for Kernel {
     }
 }
 
-pub struct World {
-    pub server: Server,
-    pub kernel: Kernel,
-    pub random: GuessableKeys<Seeded>,
-    pub now: Instant,
-    pub unix: UnixMillis,
-    pub out: Box<[u8; STUN_MESSAGE_MAX]>,
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) kernel: Kernel,
+    pub(crate) random: GuessableKeys<Seeded>,
+    pub(crate) now: Instant,
+    pub(crate) unix: UnixMillis,
+    pub(crate) out: Box<[u8; STUN_MESSAGE_MAX]>,
 }
 
 impl World {
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         Self::seeded(config, 1)
     }
 
-    pub fn seeded(config: Config, seed: u64) -> Self {
+    pub(crate) fn seeded(config: Config, seed: u64) -> Self {
         let keys = Keys { nonce: Secret::new([7; 32]), hash: (1, 2) };
         let now = Instant::ZERO + Span::from_secs(1_000);
         let listeners = [addr("192.0.2.1:7840"), addr("[2001:db8:5::1]:7840")];
@@ -133,25 +133,25 @@ impl World {
     }
 
     /// Time passes, and what is over is ended.
-    pub fn pass(&mut self, secs: u64) {
+    pub(crate) fn pass(&mut self, secs: u64) {
         self.skip(secs);
         self.server.expire(self.now, usize::MAX, &mut self.kernel);
     }
 
     /// Time passes, and the shard is too busy to end anything.
-    pub fn skip(&mut self, secs: u64) {
+    pub(crate) fn skip(&mut self, secs: u64) {
         self.now = self.now + Span::from_secs(secs);
         self.unix.0 += secs * 1_000;
     }
 
     /// A message of whatever kind.
-    pub fn hand(&mut self, from: ClientAddr, bytes: &[u8]) -> Answer {
+    pub(crate) fn hand(&mut self, from: ClientAddr, bytes: &[u8]) -> Answer {
         let Self { server, kernel, random, now, unix, out } = self;
         server.handle(*now, *unix, &from, bytes, kernel, random, out)
     }
 
     /// A request that is answered.
-    pub fn ask(&mut self, from: ClientAddr, bytes: &[u8]) -> Said {
+    pub(crate) fn ask(&mut self, from: ClientAddr, bytes: &[u8]) -> Said {
         match self.hand(from, bytes) {
             Answer::Reply { len, error } => {
                 let said = Said { bytes: self.out[..len].to_vec(), error };
@@ -169,19 +169,19 @@ impl World {
     }
 
     /// What the kernel has open, by port.
-    pub fn socket_at(&self, at: SocketAddr) -> Socket {
+    pub(crate) fn socket_at(&self, at: SocketAddr) -> Socket {
         let found = self.kernel.open.iter().find(|(_, open)| **open == at);
         Socket(*found.unwrap_or_else(|| panic!("nothing is open at {at}")).0)
     }
 
     /// A peer sends to a relayed address that is told as it is bound.
-    pub fn from_peer(&mut self, relayed: SocketAddr, peer: &str, bytes: usize) -> ToClient {
+    pub(crate) fn hears(&mut self, relayed: SocketAddr, peer: &str, bytes: usize) -> ToClient {
         let socket = self.socket_at(relayed);
         self.server.from_peer(self.now, socket, &client_addr(peer), bytes)
     }
 
     /// A client sends on a channel.
-    pub fn on_channel(&mut self, from: ClientAddr, number: u16, data: &[u8]) -> ToPeer {
+    pub(crate) fn on_channel(&mut self, from: ClientAddr, number: u16, data: &[u8]) -> ToPeer {
         let mut datagram = channel_data::header(number, data.len() as u16).to_vec();
         datagram.extend_from_slice(data);
         let (to, read) = self.server.channel_data(self.now, &from, &datagram);
@@ -192,26 +192,26 @@ impl World {
 
 /// An answer.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Said {
-    pub bytes: Vec<u8>,
-    pub error: u16,
+pub(crate) struct Said {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) error: u16,
 }
 
 impl Said {
-    pub fn message(&self) -> Message<'_> {
+    pub(crate) fn message(&self) -> Message<'_> {
         Message::parse(&self.bytes).unwrap()
     }
 
-    pub fn relayed(&self) -> SocketAddr {
+    pub(crate) fn relayed(&self) -> SocketAddr {
         assert_eq!(self.error, 0);
         self.message().address(XOR_RELAYED_ADDRESS).unwrap().unwrap()
     }
 
-    pub fn relayed_all(&self) -> Vec<SocketAddr> {
+    pub(crate) fn relayed_all(&self) -> Vec<SocketAddr> {
         self.message().addresses(XOR_RELAYED_ADDRESS).map(Result::unwrap).collect()
     }
 
-    pub fn lifetime(&self) -> u32 {
+    pub(crate) fn lifetime(&self) -> u32 {
         assert_eq!(self.error, 0);
         self.message().u32(LIFETIME).unwrap().unwrap()
     }
@@ -219,20 +219,20 @@ impl Said {
 
 /// A client and what it has learned.
 #[derive(Clone)]
-pub struct Client {
-    pub addr: ClientAddr,
-    pub name: String,
-    pub password: String,
-    pub derived_by: PasswordAlgorithm,
-    pub integrity: Algorithm,
-    pub realm: String,
-    pub nonce: Vec<u8>,
-    pub transactions: u64,
+pub(crate) struct Client {
+    pub(crate) addr: ClientAddr,
+    pub(crate) name: String,
+    pub(crate) password: String,
+    pub(crate) derived_by: PasswordAlgorithm,
+    pub(crate) integrity: Algorithm,
+    pub(crate) realm: String,
+    pub(crate) nonce: Vec<u8>,
+    pub(crate) transactions: u64,
 }
 
 impl Client {
     /// A client at `at` that has not spoken yet.
-    pub fn new(at: &str, name: &str) -> Self {
+    pub(crate) fn new(at: &str, name: &str) -> Self {
         Self {
             addr: client_addr(at),
             name: name.to_owned(),
@@ -246,44 +246,44 @@ impl Client {
     }
 
     /// A client that has been challenged.
-    pub fn greeted(world: &mut World, at: &str, name: &str) -> Self {
+    pub(crate) fn greeted(world: &mut World, at: &str, name: &str) -> Self {
         let mut client = Self::new(at, name);
         client.greet(world);
         client
     }
 
     /// A client with an allocation, and its relayed address.
-    pub fn allocated(world: &mut World, at: &str, name: &str) -> (Self, SocketAddr) {
+    pub(crate) fn allocated(world: &mut World, at: &str, name: &str) -> (Self, SocketAddr) {
         let mut client = Self::greeted(world, at, name);
         let relayed = client.allocate(world, &[]).relayed();
         (client, relayed)
     }
 
     /// Asks without credentials, and learns realm and nonce.
-    pub fn greet(&mut self, world: &mut World) {
+    pub(crate) fn greet(&mut self, world: &mut World) {
         let said = world.ask(self.addr, &self.plain(Method::ALLOCATE, |_| {}));
         assert_eq!(said.error, 401);
         self.learn(&said);
     }
 
-    pub fn learn(&mut self, challenge: &Said) {
+    pub(crate) fn learn(&mut self, challenge: &Said) {
         let message = challenge.message();
         self.realm = message.text(REALM).unwrap().unwrap().to_owned();
         self.nonce = message.get(NONCE).unwrap().to_vec();
     }
 
-    pub fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         let Self { name, realm, password, derived_by, integrity, .. } = self;
         Key::long_term(name, realm, password, *derived_by, *integrity)
     }
 
     /// A request without credentials.
-    pub fn plain(&mut self, method: Method, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    pub(crate) fn plain(&mut self, method: Method, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
         let id = self.next();
         self.plain_as(id, method, write)
     }
 
-    pub fn plain_as(
+    pub(crate) fn plain_as(
         &self,
         id: TransactionId,
         method: Method,
@@ -293,12 +293,16 @@ impl Client {
     }
 
     /// A request with credentials.
-    pub fn signed(&mut self, method: Method, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    pub(crate) fn signed(
+        &mut self,
+        method: Method,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Vec<u8> {
         let id = self.next();
         self.signed_as(id, method, write)
     }
 
-    pub fn signed_as(
+    pub(crate) fn signed_as(
         &self,
         id: TransactionId,
         method: Method,
@@ -312,7 +316,7 @@ impl Client {
     }
 
     /// A request that is answered, and whose answer is signed unless it is a challenge.
-    pub fn call(
+    pub(crate) fn call(
         &mut self,
         world: &mut World,
         method: Method,
@@ -327,7 +331,7 @@ impl Client {
     }
 
     /// Asks for an allocation, with more attributes than the one it needs.
-    pub fn allocate(&mut self, world: &mut World, more: &[(u16, &[u8])]) -> Said {
+    pub(crate) fn allocate(&mut self, world: &mut World, more: &[(u16, &[u8])]) -> Said {
         self.call(world, Method::ALLOCATE, |writer| {
             put(writer, &[(REQUESTED_TRANSPORT, &UDP)]);
             put(writer, more);
@@ -335,16 +339,16 @@ impl Client {
     }
 
     /// Refreshes, and says with which error.
-    pub fn refresh(&mut self, world: &mut World, lifetime_s: u32) -> u16 {
+    pub(crate) fn refresh(&mut self, world: &mut World, lifetime_s: u32) -> u16 {
         self.refreshed(world, &[(LIFETIME, &lifetime_s.to_be_bytes())]).error
     }
 
-    pub fn refreshed(&mut self, world: &mut World, with: &[(u16, &[u8])]) -> Said {
+    pub(crate) fn refreshed(&mut self, world: &mut World, with: &[(u16, &[u8])]) -> Said {
         self.call(world, Method::REFRESH, |writer| put(writer, with))
     }
 
     /// Asks for permissions, and says with which error.
-    pub fn permit(&mut self, world: &mut World, peers: &[&str]) -> u16 {
+    pub(crate) fn permit(&mut self, world: &mut World, peers: &[&str]) -> u16 {
         let write = |writer: &mut Writer<'_>| {
             for peer in peers {
                 writer.put_address_xor(XOR_PEER_ADDRESS, addr(peer));
@@ -354,7 +358,7 @@ impl Client {
     }
 
     /// Asks for a permission for an IPv6 address as it is written, whatever is in it.
-    pub fn permit_literally(&mut self, world: &mut World, peer: &str) -> u16 {
+    pub(crate) fn permit_literally(&mut self, world: &mut World, peer: &str) -> u16 {
         let id = self.next();
         let request = self.signed_as(id, Method::CREATE_PERMISSION, |writer| {
             writer.put(XOR_PEER_ADDRESS, &literally(peer, id));
@@ -363,7 +367,7 @@ impl Client {
     }
 
     /// Binds a channel, and says with which error.
-    pub fn bind(&mut self, world: &mut World, number: u16, peer: &str) -> u16 {
+    pub(crate) fn bind(&mut self, world: &mut World, number: u16, peer: &str) -> u16 {
         let write = |writer: &mut Writer<'_>| {
             writer.put_u16(CHANNEL_NUMBER, number).put_address_xor(XOR_PEER_ADDRESS, addr(peer));
         };
@@ -371,7 +375,7 @@ impl Client {
     }
 
     /// Sends a Send indication.
-    pub fn send(&mut self, world: &mut World, peer: &str, data: &[u8]) -> Answer {
+    pub(crate) fn send(&mut self, world: &mut World, peer: &str, data: &[u8]) -> Answer {
         let bytes = self.indication(|writer| {
             writer.put_address_xor(XOR_PEER_ADDRESS, addr(peer)).put(DATA, data);
         });
@@ -382,12 +386,12 @@ impl Client {
         answer
     }
 
-    pub fn indication(&mut self, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    pub(crate) fn indication(&mut self, write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
         let id = self.next();
         written(Class::Indication, Method::SEND, id, write)
     }
 
-    pub fn next(&mut self) -> TransactionId {
+    pub(crate) fn next(&mut self) -> TransactionId {
         self.transactions += 1;
         let mut id = *b"elara.......";
         id[4..].copy_from_slice(&self.transactions.to_be_bytes());
@@ -410,7 +414,7 @@ fn written(
 }
 
 /// XOR-PEER-ADDRESS of an IPv6 address, without making an IPv4 address of it first.
-pub fn literally(peer: &str, TransactionId(id): TransactionId) -> Vec<u8> {
+pub(crate) fn literally(peer: &str, TransactionId(id): TransactionId) -> Vec<u8> {
     let SocketAddr::V6(peer) = addr(peer) else { panic!("{peer} is no IPv6 address") };
     let mask = [&[0x21, 0x12, 0xA4, 0x42], &id[..]].concat();
     let ip = peer.ip().octets().into_iter().zip(mask).map(|(byte, mask)| byte ^ mask);
@@ -419,7 +423,7 @@ pub fn literally(peer: &str, TransactionId(id): TransactionId) -> Vec<u8> {
 }
 
 /// What a client is told by an indication's head and its data: the peer and the data.
-pub fn told(to: ToClient, client: ClientAddr, data: &[u8]) -> SocketAddr {
+pub(crate) fn told(to: ToClient, client: ClientAddr, data: &[u8]) -> SocketAddr {
     let ToClient::Indication { client: told, mut head } = to else {
         panic!("an indication, not {to:?}");
     };
@@ -436,7 +440,7 @@ pub fn told(to: ToClient, client: ClientAddr, data: &[u8]) -> SocketAddr {
 }
 
 /// Why nothing was sent.
-pub fn silence(answer: &Answer) -> Refusal {
+pub(crate) fn silence(answer: &Answer) -> Refusal {
     match answer {
         Answer::Silent(refusal) => *refusal,
         other => panic!("silence, not {other:?}"),

@@ -54,7 +54,7 @@ impl Server {
         asked: &Asked<'_>,
         out: &mut [u8; STUN_MESSAGE_MAX],
     ) -> Answer {
-        if !self.replies.admit(asked.from, asked.now) {
+        if !self.admits_binding(asked.now, asked.from) {
             return Answer::Silent(Refusal::Flood);
         }
         if asked.message.unknown_required(&KNOWN).next().is_some() {

@@ -36,22 +36,16 @@ impl Server {
             Some(Ok(lifetime_s)) => self.lifetime(lifetime_s),
             Some(Err(_)) => return Err(Failure::Code(code::BAD_REQUEST)),
         };
-        let meant = |family: &Family| only.is_none_or(|only| only == *family);
         let expires = asked.now + Span::from_secs(lifetime_s.into());
         for family in
-            Family::ALL.into_iter().filter(has).filter(meant).collect::<alloc::vec::Vec<_>>()
+            Family::ALL.into_iter().filter(|family| only.is_none_or(|only| only == *family))
         {
-            if lifetime_s == 0 {
-                self.close(number, family, ports);
-            } else if let Some(leg) = self
-                .table
-                .get_mut(number)
-                .and_then(|allocation| allocation.legs.of_mut(family).as_mut())
+            if let Some(leg) = self.table.get_mut(number).and_then(|a| a.leg_mut(family, asked.now))
             {
                 leg.expires = expires;
             }
         }
-        self.bury(asked.from, asked.now, ports);
+        self.settle(number, asked.now, ports);
         self.arm(number, asked.now);
         Ok(Granted::Refreshed(lifetime_s))
     }
