@@ -139,8 +139,8 @@ fn the_python_program_of_the_page_signs_what_we_sign() {
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     let inline = format!(
-        "import turn, json\nturn.time.time = lambda: 1000000000\nprint(json.dumps(turn.credential({SECRET:?}, \
-         'alice')))"
+        "import turn, json\nturn.time.time = lambda: 1000000000\n\
+         print(json.dumps(turn.credential({SECRET:?}, 'alice')))"
     );
     let theirs = python(&["-c", &inline]);
     // What `elara turn user` signs is held to the same value beside its code.

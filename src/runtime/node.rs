@@ -211,7 +211,7 @@ impl Node {
         for block in
             self.config.turn.allow_peers.iter().filter(own).filter(|_| self.config.turn.is_open())
         {
-            warn!(%block, "TURN users reach what listens on this machine only: turn.allow_peers has loopback");
+            warn!(%block, "turn.allow_peers has loopback: TURN users reach what listens there");
         }
     }
 }

@@ -174,7 +174,8 @@ fn each<T>(
     entries.iter().map(located).collect()
 }
 
-/// A list of texts that may be secret. Anything is taken, so that no complaint of the parser has a word of it.
+/// A list of texts that may be secret. Anything is taken, so that no complaint of the parser has a word of
+/// it.
 struct Hidden(Vec<Spanned<Value>>);
 
 impl<'de> Deserialize<'de> for Hidden {

@@ -38,7 +38,8 @@ pub(super) fn of(node: &Node) -> Vec<String> {
     facts
 }
 
-/// Whom the node that listens on `listen` serves, a line for each wire; when that is nobody, how to change it.
+/// Whom the node that listens on `listen` serves, a line for each wire; when that is nobody, how to change
+/// it.
 fn open(config: &NodeConfig, listen: SocketAddr) -> Vec<String> {
     let elara = v1(&config.v1).into_iter().chain(v0(&config.compat));
     let doors: Vec<String> = elara.chain(turn(&config.turn, listen)).collect();

@@ -76,8 +76,8 @@ pub const TURN_REALM_MAX: usize = 255;
 pub const TURN_SECRETS_MAX: usize = 8;
 /// Users with keys of their own. More: the configuration is refused.
 pub const TURN_USERS_MAX: usize = 65_536;
-/// Bytes of a secret's text. Fewer: the configuration is refused, because whoever holds a credential could find
-/// the secret by trying. More: refused as well.
+/// Bytes of a secret's text. Fewer: the configuration is refused, because whoever holds a credential could
+/// find the secret by trying. More: refused as well.
 pub const TURN_SECRET_LEN_MIN: usize = 16;
 /// The most of them.
 pub const TURN_SECRET_LEN_MAX: usize = 256;

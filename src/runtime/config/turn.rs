@@ -65,8 +65,8 @@ pub struct TurnConfig {
     pub lifetime_s: u32,
     /// The longest an allocation lives without being refreshed, in seconds. Default 3,600; 60 to 86,400.
     pub lifetime_max_s: u32,
-    /// Allocations of the node, divided over its shards. Default 10,000; 1 to 65,536. One more is refused with
-    /// 508.
+    /// Allocations of the node, divided over its shards, none of which has more than 16,384. Default 10,000;
+    /// 1 to 65,536. One more is refused with 508.
     pub allocations: usize,
     /// Allocations one user may have on one shard. Default 64; 1 to 16,384. One more is refused with 486.
     pub allocations_per_user: usize,
