@@ -67,6 +67,16 @@ fn a_user_is_a_line_in_which_the_password_is_not() {
 }
 
 #[test]
+fn the_example_of_the_page_is_true() {
+    let (_, example) = PAGE.split_once("username: alice\n").unwrap();
+    let example = example.split("```").next().unwrap();
+    let (password, line) = (value(example, "password"), value(example, "line for turn.users"));
+    let alice = TurnUser::new("alice", value(example, "realm"), password).unwrap();
+    assert_eq!(alice.line().as_str(), line);
+    assert_eq!(PAGE.matches(line).count(), 2, "printed, and configured");
+}
+
+#[test]
 fn json_tells_programs_the_same() {
     let folder = folder("turn-json");
     let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();

@@ -106,6 +106,7 @@ impl Form {
             TurnError::LifetimeUpsideDown { .. } => {
                 self.lifetime.place().or_else(|| self.lifetime_max.place())
             }
+            TurnError::BytesPerSecond { .. } => self.bytes_per_second.place(),
             TurnError::AllowPeers { .. } => span(&self.allow_peers),
             TurnError::AllowPeer { index, .. } => entry(&self.allow_peers, index),
         }

@@ -97,8 +97,8 @@ pub const TURN_REPLIES_PER_SHARD: Pace = Pace { per_s: 10_000, burst: 2_000 };
 pub const TURN_BINDINGS_PER_PREFIX: Pace = Pace { per_s: 500, burst: 1_000 };
 /// The same for a whole shard.
 pub const TURN_BINDINGS_PER_SHARD: Pace = Pace { per_s: 50_000, burst: 5_000 };
-/// `bytes_per_second` of one allocation; 0 is no limit, the largest 100 Gbit/s. More: dropped.
-pub const TURN_BYTES_PER_S: Range = Range { min: 0, default: 0, max: 12_500_000_000 };
+/// `bytes_per_second` of one allocation, where there is a limit: at least what keeps a call alive.
+pub const TURN_BYTES_PER_S: Range = Range { min: 1_000, default: 0, max: 100_000_000_000 };
 /// How far ahead of its `bytes_per_second` an allocation may be.
 pub const TURN_BURST: Span = Span::from_millis(250);
 

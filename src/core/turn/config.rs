@@ -239,7 +239,7 @@ impl Config {
             (
                 "bytes_per_second",
                 self.bytes_per_second.unwrap_or(TURN_BYTES_PER_S.max),
-                Range { min: 1, ..TURN_BYTES_PER_S },
+                TURN_BYTES_PER_S,
             ),
         ] {
             let within = (range.min..=range.max).contains(&value);
@@ -324,7 +324,7 @@ mod tests {
             ),
             (
                 Config { bytes_per_second: Some(0), ..sound() },
-                ConfigError::Bounds("bytes_per_second", Range { min: 1, ..TURN_BYTES_PER_S }),
+                ConfigError::Bounds("bytes_per_second", TURN_BYTES_PER_S),
             ),
             (
                 Config { lifetime_default_s: 601, lifetime_max_s: 600, ..sound() },

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use elara_core::Cidr;
 use elara_core::limits::{
-    TURN_ALLOCATIONS, TURN_ALLOW_PEERS_MAX, TURN_BYTES_PER_S, TURN_CHANNELS,
+    Range, TURN_ALLOCATIONS, TURN_ALLOW_PEERS_MAX, TURN_BYTES_PER_S, TURN_CHANNELS,
     TURN_LIFETIME_DEFAULT_S, TURN_LIFETIME_MAX_S, TURN_NODE_ALLOCATIONS, TURN_PER_USER,
     TURN_PERMISSIONS, TURN_PORT_DEFAULT, TURN_PORT_MIN, TURN_REALM_MAX, TURN_SECRETS_MAX,
     TURN_USERS_MAX,
@@ -43,8 +43,8 @@ const REALM: &str = "elara";
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnConfig {
-    /// Whether TURN is served. Default `None`: if there is a secret or a user. `Some(true)` without either
-    /// is refused.
+    /// Whether TURN is served. Default `None`: if there is a secret or a user. `Some(true)` without either is
+    /// refused.
     pub enabled: Option<bool>,
     /// What passwords are of: a name for this server and others with the same users. Default `elara`; 1 to
     /// 255 bytes.
@@ -60,13 +60,13 @@ pub struct TurnConfig {
     pub external_ip: Vec<ExternalIp>,
     /// Ports of relayed addresses. Default 49,152 to 65,535; never below 1,024.
     pub ports: RangeInclusive<u16>,
-    /// How long an allocation lives whose client asks for no time or for less, in seconds. Default 600; 60
-    /// to 3,600, and no longer than `lifetime_max_s`.
+    /// How long an allocation lives whose client asks for no time or for less, in seconds. Default 600; 60 to
+    /// 3,600, and no longer than `lifetime_max_s`.
     pub lifetime_s: u32,
     /// The longest an allocation lives without being refreshed, in seconds. Default 3,600; 60 to 86,400.
     pub lifetime_max_s: u32,
-    /// Allocations of the node, divided over its shards. Default 10,000; 1 to 65,536. One more is refused
-    /// with 508.
+    /// Allocations of the node, divided over its shards, none of which has more than 16,384. Default 10,000;
+    /// 1 to 65,536. One more is refused with 508.
     pub allocations: usize,
     /// Allocations one user may have on one shard. Default 64; 1 to 16,384. One more is refused with 486.
     pub allocations_per_user: usize,
@@ -74,11 +74,11 @@ pub struct TurnConfig {
     pub permissions: usize,
     /// Channels one allocation may bind. Default 256; 1 to 1,024.
     pub channels: usize,
-    /// Bytes a second that one allocation may relay, both directions together. Default 0: any number. More
-    /// are dropped.
+    /// Bytes a second that one allocation may relay, both directions together. Default 0: any number.
+    /// Otherwise 1,000 to 100,000,000,000. More are dropped.
     pub bytes_per_second: u64,
-    /// Blocks of peers that are allowed although such peers are denied (see [`turn::DENIED`]). Default:
-    /// none; at most 64, none of them wider than a block that is denied.
+    /// Blocks of peers that are allowed although such peers are denied (see [`turn::DENIED`]). Default: none;
+    /// at most 64, none of them wider than a block that is denied.
     pub allow_peers: Vec<Cidr>,
     /// Which channel numbers clients may bind. Default: those of RFC 8656.
     pub channel_range: ChannelRange,
@@ -134,6 +134,9 @@ impl TurnConfig {
         let (lifetime, max) = (self.lifetime_s, self.lifetime_max_s);
         if lifetime > max {
             return Err(TurnError::LifetimeUpsideDown { lifetime, max });
+        }
+        if (1..TURN_BYTES_PER_S.min).contains(&self.bytes_per_second) {
+            return Err(TurnError::BytesPerSecond { value: self.bytes_per_second });
         }
         if self.allow_peers.len() > TURN_ALLOW_PEERS_MAX {
             return Err(TurnError::AllowPeers { count: self.allow_peers.len() });
@@ -206,7 +209,8 @@ impl TurnConfig {
             "turn.allocations_per_user" => TURN_PER_USER,
             "turn.permissions" => TURN_PERMISSIONS,
             "turn.channels" => TURN_CHANNELS,
-            "turn.bytes_per_second" => TURN_BYTES_PER_S,
+            // Or at least its minimum, which [`Self::validate`] asks for.
+            "turn.bytes_per_second" => Range { min: 0, ..TURN_BYTES_PER_S },
             _ => return None,
         };
         Some(range.min..=range.max)

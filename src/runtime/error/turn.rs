@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use elara_core::Cidr;
 use elara_core::limits::{
-    TURN_ALLOW_PEERS_MAX, TURN_PORT_MIN, TURN_REALM_MAX, TURN_SECRETS_MAX, TURN_USERS_MAX,
+    TURN_ALLOW_PEERS_MAX, TURN_BYTES_PER_S, TURN_PORT_MIN, TURN_REALM_MAX, TURN_SECRETS_MAX,
+    TURN_USERS_MAX,
 };
 
 /// A setting of TURN that cannot be. No secret is in it.
@@ -89,6 +90,11 @@ pub enum TurnError {
         /// `lifetime_max`.
         max: u32,
     },
+    /// The rate is too low to keep a call alive.
+    BytesPerSecond {
+        /// What it was.
+        value: u64,
+    },
     /// There are more blocks of allowed peers than are looked at.
     AllowPeers {
         /// How many there are.
@@ -122,6 +128,7 @@ impl TurnError {
             | Self::ExternalOfNone { .. } => "turn.external_ip",
             Self::Ports { .. } => "turn.ports",
             Self::LifetimeUpsideDown { .. } => "turn.lifetime",
+            Self::BytesPerSecond { .. } => "turn.bytes_per_second",
             Self::AllowPeers { .. } | Self::AllowPeer { .. } => "turn.allow_peers",
         }
     }
@@ -186,20 +193,26 @@ impl fmt::Display for TurnError {
             ),
             Self::Ports { first, last } => write!(
                 f,
-                "turn.ports = \"{first}-{last}\" cannot be: the first must be at least {TURN_PORT_MIN} and \
-                 not above the last one, such as \"49152-65535\""
+                "turn.ports = \"{first}-{last}\" cannot be: the first port must be at least {TURN_PORT_MIN} \
+                 and not above the last one, such as \"49152-65535\""
             ),
             Self::LifetimeUpsideDown { lifetime, max } => {
                 write!(f, "turn.lifetime = {lifetime} must not be more than turn.lifetime_max = {max}")
             }
+            Self::BytesPerSecond { value } => write!(
+                f,
+                "turn.bytes_per_second = {value} is too low to keep a call alive: 0 for no limit, or at \
+                 least {}",
+                TURN_BYTES_PER_S.min
+            ),
             Self::AllowPeers { count } => write!(
                 f,
                 "turn.allow_peers has {count} blocks of addresses: at most {TURN_ALLOW_PEERS_MAX}"
             ),
             Self::AllowPeer { block, denied, .. } => write!(
                 f,
-                "turn.allow_peers has {block}, which would lift all of {denied} and more: name those that \
-                 are meant; peers that are not denied need no entry"
+                "turn.allow_peers has {block}, which would lift all of {denied} and more: name the blocks \
+                 you mean; peers that are not denied need no entry"
             ),
         }
     }

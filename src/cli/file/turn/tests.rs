@@ -137,6 +137,7 @@ fn what_is_wrong_is_named_with_its_line_and_the_way_out() {
         ("lifetime_max = 300", 3, ["turn.lifetime = 600", "turn.lifetime_max = 300"]),
         ("allocations = 0", 3, ["turn.allocations = 0", "1 to 65536"]),
         ("bytes_per_second = -1", 3, ["turn.bytes_per_second = -1", "0 to"]),
+        ("bytes_per_second = 999", 3, ["turn.bytes_per_second = 999", "0 for no limit"]),
         ("allow_peers = [\"10.0.0.1/8\"]", 3, ["10.0.0.1/8", "behind the prefix"]),
         ("allow_peers = [\"::/0\"]", 3, ["turn.allow_peers", "::/0"]),
         ("channel_range = \"rfc8565\"", 3, ["channel_range cannot be", "did you mean rfc8656?"]),
