@@ -138,11 +138,14 @@ pub(crate) fn run(options: &Options, places: &Places) -> Result<bool, String> {
     cpu::pin(LOAD_CPU).map_err(|error| format!("the generator: {error}"))?;
     let servers = Servers::find(&chosen(&options.io), places);
     if let Some(storm) = storm {
+        if servers.there.is_empty() {
+            return Err("there is no TURN server to refresh anything at".into());
+        }
         let report = storm.run(taken, &servers, places)?;
         options.output.put(&report, places)?;
         return Ok(report.is_clean());
     }
-    let (mut report, mut clean) = (Report::new(taken, &servers), true);
+    let (mut report, mut clean) = (Report::new(taken, &servers, options.rate), true);
     for scene in scenes {
         report.rows.push(row(scene, &servers.there, options, places, &mut clean)?);
     }

@@ -22,6 +22,8 @@ pub(super) struct Report {
     coturn: Option<String>,
     /// Who was not there.
     absent: Vec<String>,
+    /// Datagrams a second, where everyone got the same and nothing was searched.
+    rate: Option<f64>,
     pub(super) rows: Vec<Row>,
 }
 
@@ -188,9 +190,18 @@ const COLUMNS: [&str; 14] = [
 ];
 
 impl Report {
-    pub(super) fn new(taken: Taken, servers: &Servers) -> Self {
+    pub(super) fn new(taken: Taken, servers: &Servers, rate: Option<f64>) -> Self {
         let (coturn, absent) = (servers.coturn.clone(), servers.absent.clone());
-        Self { taken, coturn, absent, rows: Vec::new() }
+        Self { taken, coturn, absent, rate, rows: Vec::new() }
+    }
+
+    /// What its figures are.
+    fn shows(&self) -> String {
+        let rate = match self.rate {
+            Some(rate) => format!("everyone at {rate} a second"),
+            None => "each at its highest loss-free rate".to_owned(),
+        };
+        format!("Cpu-nanoseconds per relayed datagram, {rate}")
     }
 
     /// Who stood beside elara, and who was not there.
@@ -212,9 +223,7 @@ impl Published for Report {
         if !servers.is_empty() {
             text += &format!("\n{}.\n", servers.join("; "));
         }
-        text + &self
-            .taken
-            .caption("Cpu-nanoseconds per relayed datagram, each at its highest loss-free rate")
+        text + &self.taken.caption(&self.shows())
     }
 }
 
@@ -222,7 +231,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.taken.machine)?;
         self.servers().iter().try_for_each(|line| writeln!(f, "{line}"))?;
-        writeln!(f, "cpu-ns per relayed datagram: median [least, greatest]")?;
+        writeln!(f, "{}: median [least, greatest]", self.shows())?;
         for row in &self.rows {
             writeln!(f, "{}", row.title())?;
             for entry in &row.contestants {
@@ -282,6 +291,7 @@ mod tests {
             taken: Taken { command, machine, rounds: 3, seconds: 1 },
             coturn: Some("Coturn-4.6.1".into()),
             absent: Vec::new(),
+            rate: None,
             rows: vec![Row::new(scene, &measured, failed)],
         }
     }
