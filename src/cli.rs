@@ -9,6 +9,7 @@ mod signals;
 mod status;
 mod time;
 mod token;
+mod turn;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Command {
     Keygen(keygen::Keygen),
     /// Say who may enter a session, and read what others said
     Token(token::Token),
+    /// Credentials for TURN, and whether a TURN server works
+    Turn(turn::Turn),
 }
 
 const EXAMPLE: &str = "\
@@ -85,6 +88,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Status(status) => status.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Token(token) => token.run(),
+        Command::Turn(turn) => turn.run(),
     };
     let (status, sentence) = match done {
         Ok(()) => return ExitCode::SUCCESS,
