@@ -34,7 +34,7 @@ pub mod exchange;
 pub mod handshake;
 pub mod hash;
 #[cfg(test)]
-mod hex;
+pub(crate) mod hex;
 pub mod hop;
 pub mod identity;
 pub mod join;

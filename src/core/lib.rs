@@ -14,6 +14,7 @@
 //! | [`time`] | nanosecond instants and spans, and the timer wheel |
 //! | [`random`] | the one door for randomness; seeded in tests |
 //! | [`participant`] | the client side of wire v1, in one machine |
+//! | [`stun`] | STUN and TURN as bytes: messages, attributes, integrity, ChannelData |
 //! | [`wire`] | the bytes of v0 and v1: headers, TLVs, frames, events, control messages, bundles |
 //!
 //! The one exception, for the quick start's sake: `NodeId::generate()` stands behind the feature
@@ -30,6 +31,7 @@ pub mod ids;
 pub mod limits;
 pub mod participant;
 pub mod random;
+pub mod stun;
 pub mod time;
 pub mod wire;
 

@@ -3,6 +3,13 @@
 //! A queue or table that is full answers with a counted refusal or with back-pressure; none grows
 //! past the number here. Each bound says what happens at the wall. The assertions at the end are
 //! the arguments *between* bounds: change one number and the compiler says what else depended on it.
+//! STUN and TURN, and the degradation ladder, have files of their own; everything is named from here.
+
+mod ladder;
+mod turn;
+
+pub use ladder::*;
+pub use turn::*;
 
 use crate::time::Span;
 
@@ -404,18 +411,7 @@ pub const ADMIN_SILENCE: Span = Span::from_secs(90);
 /// How long all shards together may take to answer `/livez`. Longer: the node is not live.
 pub const LIVE_DEADLINE: Span = Span::from_secs(1);
 
-// ---- The degradation ladder's configuration --------------------------------------------------------
-
-/// The deepest level of the ladder, and `floor_level` when the configuration is silent.
-pub const LADDER_LEVEL_MAX: u64 = 5;
-/// `loss_down_permille`: loss that takes a receiver one level down.
-pub const LADDER_LOSS_DOWN_PERMILLE: Range = Range { min: 1, default: 50, max: 500 };
-/// `loss_up_permille`: loss below which a receiver may climb. Must be less than `loss_down_permille`.
-pub const LADDER_LOSS_UP_PERMILLE: Range = Range { min: 0, default: 10, max: 499 };
-/// `delay_down_ms`: queueing delay that takes a receiver one level down.
-pub const LADDER_DELAY_DOWN_MS: Range = Range { min: 10, default: 150, max: 2_000 };
-/// `hold_up_ms`: how long a receiver must be well before it climbs one level.
-pub const LADDER_HOLD_UP_MS: Range = Range { min: 1_000, default: 5_000, max: 60_000 };
+// ---- How bounds are written -------------------------------------------------------------------------
 
 /// What a configuration may ask for, and gets when it is silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -470,8 +466,6 @@ const _: () = assert!(2 * MEDIA_CONTENT_MAX <= ASSEMBLY_BYTES_MAX);
 const _: () = assert!(PEERS_PER_SESSION_DEFAULT <= PEERS_PER_SESSION_MAX);
 const _: () = assert!(PEERS_PER_SESSION_MAX <= V0_PARTICIPANTS_MAX);
 const _: () = assert!(V0_PER_IP_DEFAULT <= V0_PER_IP_MAX);
-// The ladder's defaults must leave room between falling and climbing, or it would oscillate.
-const _: () = assert!(LADDER_LOSS_UP_PERMILLE.default < LADDER_LOSS_DOWN_PERMILLE.default);
 // A lone participant must not outlive one in company.
 const _: () = assert!(V0_ALONE.as_nanos() < V0_SILENCE.as_nanos());
 // The relay still has the WELCOME when the client repeats its HELLO for the last time.

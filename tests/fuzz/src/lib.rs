@@ -6,9 +6,11 @@
 
 pub mod corpus;
 pub mod mutate;
+mod stun;
 mod wire;
 mod wire_v1;
 
+pub use stun::fuzz_stun;
 pub use wire::{
     fuzz_event, fuzz_frame, fuzz_header, fuzz_mutation, fuzz_tlv, fuzz_version, fuzz_write,
 };
@@ -36,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "control_v1", run: fuzz_control_v1 },
     Target { name: "bundle_v1", run: fuzz_bundle_v1 },
     Target { name: "body_v1", run: fuzz_body_v1 },
+    Target { name: "stun", run: fuzz_stun },
 ];
 
 /// The target called `name`.

@@ -6,6 +6,8 @@ use crate::tree::Tree;
 
 const VERDICTS: &str = "shards/verdict.rs";
 const LIMITS: &str = "src/core/limits.rs";
+/// Where limits are declared that have a file of their own.
+const MORE_LIMITS: &str = "src/core/limits/";
 
 /// Every `Verdict` appears in the code of some test outside its own file.
 pub(super) fn every_verdict_is_given(tree: &Tree) -> Vec<Finding> {
@@ -23,17 +25,24 @@ pub(super) fn every_verdict_is_given(tree: &Tree) -> Vec<Finding> {
     })
 }
 
-/// Every limit is read by a file other than the one that declares it.
+/// Every limit is read by a file other than those that declare them.
 pub(super) fn every_limit_is_used(tree: &Tree) -> Vec<Finding> {
+    let declares = |path: &str| path == LIMITS || path.starts_with(MORE_LIMITS);
     let uses: Vec<String> = tree
         .rust()
-        .filter(|file| file.path != LIMITS)
+        .filter(|file| !declares(&file.path))
         .map(|file| Source::new(&file.path, &file.text).code)
         .collect();
-    missing(tree, LIMITS, limit, |name| {
-        let used = uses.iter().any(|code| has_word(code, name));
-        (!used).then(|| format!("nothing obeys {name}: enforce it, or take it out"))
-    })
+    let more = tree.rust().map(|file| file.path.as_str()).filter(|path| path.starts_with(MORE_LIMITS));
+    std::iter::once(LIMITS)
+        .chain(more)
+        .flat_map(|path| {
+            missing(tree, path, limit, |name| {
+                let used = uses.iter().any(|code| has_word(code, name));
+                (!used).then(|| format!("nothing obeys {name}: enforce it, or take it out"))
+            })
+        })
+        .collect()
 }
 
 /// What `complaint` says about each name that `declares` finds in the file at `path`.
@@ -90,5 +99,18 @@ mod tests {
         let found = every_limit_is_used(&Tree::of(&[(LIMITS, declared), ("shards/x.rs", user)]));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].line, found[0].message.contains("B_MAX")), (2, true));
+    }
+
+    #[test]
+    fn a_limit_in_a_file_of_its_own_is_a_limit_too() {
+        let (limits, turn) = ("pub const A_MAX: usize = 1;\n", "pub const C_MAX: usize = A_MAX;\n");
+        let tree = |user| {
+            let files = [(LIMITS, limits), ("src/core/limits/turn.rs", turn), ("shards/x.rs", user)];
+            every_limit_is_used(&Tree::of(&files))
+        };
+        assert_eq!(tree("use elara_core::limits::{A_MAX, C_MAX};\n"), []);
+        let found = tree("use elara_core::limits::A_MAX;\n");
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].path.as_str(), found[0].line), ("src/core/limits/turn.rs", 1));
     }
 }
