@@ -15,6 +15,7 @@
 //! | [`random`] | the one door for randomness; seeded in tests |
 //! | [`participant`] | the client side of wire v1, in one machine |
 //! | [`stun`] | STUN and TURN as bytes: messages, attributes, integrity, ChannelData |
+//! | [`turn`] | TURN as machines |
 //! | [`wire`] | the bytes of v0 and v1: headers, TLVs, frames, events, control messages, bundles |
 //!
 //! The one exception, for the quick start's sake: `NodeId::generate()` stands behind the feature
@@ -33,6 +34,7 @@ pub mod participant;
 pub mod random;
 pub mod stun;
 pub mod time;
+pub mod turn;
 pub mod wire;
 
 pub use cidr::Cidr;

@@ -62,8 +62,8 @@ pub use node::Node;
 pub use notices::{Heard, Notices};
 pub use session::{Participant, Session, SessionState, Stream, StreamKind, StreamPhase};
 
-pub use elara_core::turn::client::Failure as TurnFailure;
 pub use elara_core::participant::{ClockSample, Counters as ClientCounters, Media};
+pub use elara_core::turn::client::Failure as TurnFailure;
 pub use elara_shards::command::{Notice, SessionLine, Why};
 pub use elara_shards::io::{Backend, Choice};
 pub use elara_shards::{Counters, Verdict};

@@ -79,13 +79,14 @@ impl Check {
             let addr = look_up(host, port).await?;
             let mut report = Report::new(format!("{host}:{port}"), addr, !self.json);
             let steps = Steps::new(addr, credentials).await;
-            steps.map_err(|error| {
-                Failure::Broke(format!(
-                    "no socket towards {addr}: {error}; check this machine's network"
-                ))
-            })?
-            .run(&mut report)
-            .await;
+            steps
+                .map_err(|error| {
+                    Failure::Broke(format!(
+                        "no socket towards {addr}: {error}; check this machine's network"
+                    ))
+                })?
+                .run(&mut report)
+                .await;
             Ok::<_, Failure>(report)
         })?;
         if self.json {
@@ -145,7 +146,9 @@ fn place(server: &str) -> Result<(&str, u16), String> {
     };
     match port {
         Some(port) if !host.is_empty() && !host.contains(char::is_whitespace) => Ok((host, port)),
-        _ => Err(format!("--server {server} is not a host and port, such as turn.example.org:3478")),
+        _ => {
+            Err(format!("--server {server} is not a host and port, such as turn.example.org:3478"))
+        }
     }
 }
 

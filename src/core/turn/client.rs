@@ -166,7 +166,10 @@ pub enum Refused {
 enum Errand {
     Rest,
     /// It is asked at this instant, after so many challenges.
-    Due { at: Instant, challenges: u32 },
+    Due {
+        at: Instant,
+        challenges: u32,
+    },
     /// It is being asked.
     Asked(Transaction),
 }
@@ -293,9 +296,8 @@ impl Client {
     pub fn handle_datagram<'a>(&mut self, datagram: &'a [u8], now: Instant) -> Received<'a> {
         if let Some((number, bytes)) = channel_data::read(datagram) {
             let peer = self.peers.of_channel(number).filter(|_| self.granted.is_some());
-            return peer.map_or(Received::Refused(Refused::NoPeer), |peer| {
-                Received::Data { peer, bytes }
-            });
+            return peer
+                .map_or(Received::Refused(Refused::NoPeer), |peer| Received::Data { peer, bytes });
         }
         let Ok(message) = Message::parse(datagram) else {
             return Received::Refused(Refused::Foreign);
@@ -327,9 +329,7 @@ impl Client {
             return Received::Refused(Refused::NoPeer);
         }
         match (message.icmp(), message.get(attribute::DATA)) {
-            (Some(Ok(icmp)), _) => {
-                Received::Unreachable { peer, kind: icmp.kind, code: icmp.code }
-            }
+            (Some(Ok(icmp)), _) => Received::Unreachable { peer, kind: icmp.kind, code: icmp.code },
             (None, Some(bytes)) => Received::Data { peer, bytes },
             _ => Received::Refused(Refused::Malformed),
         }

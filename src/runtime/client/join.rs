@@ -38,15 +38,8 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let begun = std::time::Instant::now();
         let address = address.into_join_address()?;
-        let ClientOptions {
-            identity,
-            deadline,
-            suite,
-            local,
-            reach,
-            hold_ms,
-            subscription_frames,
-        } = options;
+        let ClientOptions { identity, deadline, suite, local, reach, hold_ms, subscription_frames } =
+            options;
         let identity = identity.unwrap_or_else(|| Identity::generate(&mut OsRandom));
         check_token(&address, identity.public()).map_err(ClientError::Token)?;
         let relay = format!("{}:{}", address.host, address.port);
@@ -75,8 +68,13 @@ impl Client {
         };
         let shared = Arc::new(Shared::new(core));
         // Dropped, it leaves: whoever gives up waiting for this leaves nothing behind.
-        let client =
-            Self { shared: shared.clone(), node, session, relay: relay.clone(), subscription_frames };
+        let client = Self {
+            shared: shared.clone(),
+            node,
+            session,
+            relay: relay.clone(),
+            subscription_frames,
+        };
         let mut stages = shared.stages();
         tokio::spawn(Driver::new(shared, route, way, resolving).run());
 

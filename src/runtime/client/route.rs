@@ -53,10 +53,7 @@ impl Targets {
     }
 
     /// What `connect` makes for the address whose turn it is, or for the next one that takes one.
-    fn first(
-        &mut self,
-        mut connect: impl FnMut(SocketAddr) -> io::Result<Way>,
-    ) -> io::Result<Way> {
+    fn first(&mut self, mut connect: impl FnMut(SocketAddr) -> io::Result<Way>) -> io::Result<Way> {
         let mut refused = io::Error::from(io::ErrorKind::NotFound);
         for _ in 0..self.addrs.len() {
             if let Some(addr) = self.current() {
@@ -226,6 +223,10 @@ mod tests {
         assert_eq!(turns(Reach::Direct, false), [false, false, false]);
         assert_eq!(turns(Reach::Turn(server()), true), [true, true, true]);
         assert_eq!(turns(Reach::Auto(server()), true), [false, true, false]);
-        assert_eq!(turns(Reach::Auto(server()), false), [false, false, false], "nobody knows where");
+        assert_eq!(
+            turns(Reach::Auto(server()), false),
+            [false, false, false],
+            "nobody knows where"
+        );
     }
 }

@@ -151,7 +151,8 @@ impl Shared {
     /// Nothing more can be done for a client that joins.
     pub(super) fn give_up(&self, stage: Stage) {
         let joining = |held: &mut Stage| *held == Stage::Joining;
-        self.stage.send_if_modified(|held| joining(held) && std::mem::replace(held, stage) != stage);
+        self.stage
+            .send_if_modified(|held| joining(held) && std::mem::replace(held, stage) != stage);
     }
 
     pub(super) fn unsubscribe(&self, number: u64) {

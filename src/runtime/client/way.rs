@@ -7,7 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use elara_core::limits::{STUN_MESSAGE_MAX, TURN_CHANNEL_FIRST, TURN_LOGIN_LIFE_S, TURN_RENEW_AHEAD_S};
+use elara_core::limits::{
+    STUN_MESSAGE_MAX, TURN_CHANNEL_FIRST, TURN_LOGIN_LIFE_S, TURN_RENEW_AHEAD_S,
+};
 use elara_core::time::{Instant, Span};
 use elara_core::turn::client::{Client as TurnClient, Event, Failure, Family, Granted, Received};
 
@@ -50,13 +52,13 @@ impl Way {
         local: Option<SocketAddr>,
         now: Instant,
     ) -> io::Result<Self> {
-        let mut client = TurnClient::new(server.credentials(calendar()), Family::of(relay.ip()), now);
+        let mut client =
+            TurnClient::new(server.credentials(calendar()), Family::of(relay.ip()), now);
         let channel = client.bind(relay, now).unwrap_or(TURN_CHANNEL_FIRST);
         let socket = Arc::new(Socket::connect(at, Some(channel), local)?);
         let life = Span::from_secs(u64::from(TURN_LOGIN_LIFE_S - TURN_RENEW_AHEAD_S));
         let renewed = server.is_time_limited().then(|| now + life);
-        let turn =
-            Turn { client, relay, granted: None, ready: false, failure: None, renewed };
+        let turn = Turn { client, relay, granted: None, ready: false, failure: None, renewed };
         Ok(Self { socket, turn: Some(Box::new(turn)) })
     }
 

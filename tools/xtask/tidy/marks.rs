@@ -33,7 +33,8 @@ pub(super) fn every_limit_is_used(tree: &Tree) -> Vec<Finding> {
         .filter(|file| !declares(&file.path))
         .map(|file| Source::new(&file.path, &file.text).code)
         .collect();
-    let more = tree.rust().map(|file| file.path.as_str()).filter(|path| path.starts_with(MORE_LIMITS));
+    let more =
+        tree.rust().map(|file| file.path.as_str()).filter(|path| path.starts_with(MORE_LIMITS));
     std::iter::once(LIMITS)
         .chain(more)
         .flat_map(|path| {
@@ -105,7 +106,8 @@ mod tests {
     fn a_limit_in_a_file_of_its_own_is_a_limit_too() {
         let (limits, turn) = ("pub const A_MAX: usize = 1;\n", "pub const C_MAX: usize = A_MAX;\n");
         let tree = |user| {
-            let files = [(LIMITS, limits), ("src/core/limits/turn.rs", turn), ("shards/x.rs", user)];
+            let files =
+                [(LIMITS, limits), ("src/core/limits/turn.rs", turn), ("shards/x.rs", user)];
             every_limit_is_used(&Tree::of(&files))
         };
         assert_eq!(tree("use elara_core::limits::{A_MAX, C_MAX};\n"), []);

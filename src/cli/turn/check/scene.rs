@@ -99,9 +99,8 @@ impl Scene {
     /// Where the server sees a peer.
     pub(super) async fn reflexive(&mut self, peer: usize) -> Result<SocketAddr, Failure> {
         self.peers[peer].discovery = Some(Discovery::new(self.now()));
-        let outcome = |scene: &mut Self| {
-            scene.peers[peer].discovery.as_ref().and_then(Discovery::outcome)
-        };
+        let outcome =
+            |scene: &mut Self| scene.peers[peer].discovery.as_ref().and_then(Discovery::outcome);
         let outcome = self.until(PATIENCE, outcome).await;
         self.peers[peer].discovery = None;
         outcome.unwrap_or(Err(Failure::NoAnswer))
@@ -151,11 +150,7 @@ impl Scene {
         self.event(party, wanted).await.is_some()
     }
 
-    async fn event<T>(
-        &mut self,
-        party: usize,
-        wanted: impl Fn(&Event) -> Option<T>,
-    ) -> Option<T> {
+    async fn event<T>(&mut self, party: usize, wanted: impl Fn(&Event) -> Option<T>) -> Option<T> {
         self.until(PATIENCE, |scene| scene.parties[party].events.iter().find_map(&wanted)).await
     }
 
@@ -281,7 +276,9 @@ impl Scene {
         for Peer { socket, discovery, heard } in &mut self.peers {
             while let Ok((len, from)) = socket.try_recv_from(&mut room) {
                 let answer = from == self.server
-                    && discovery.as_mut().is_some_and(|it| it.handle_datagram(&room[..len]).is_ok());
+                    && discovery
+                        .as_mut()
+                        .is_some_and(|it| it.handle_datagram(&room[..len]).is_ok());
                 if !answer {
                     keep(heard, &room[..len]);
                 }

@@ -117,7 +117,8 @@ impl Steps {
                 true
             }
             Err(Failure::NoAnswer) if self.credentials.is_none() => {
-                report.ok(DOOR, "no TURN here: only STUN answers (elara: set a secret under [turn])");
+                report
+                    .ok(DOOR, "no TURN here: only STUN answers (elara: set a secret under [turn])");
                 false
             }
             Err(why) => {
@@ -234,10 +235,9 @@ impl Steps {
                 Err(why) => return report.failed_at(BETWEEN, self.said(&why), None),
             }
         }
-        for (from, to, at, whence) in [
-            (alice, other.relayed, bob, one.relayed),
-            (bob, one.relayed, alice, other.relayed),
-        ] {
+        for (from, to, at, whence) in
+            [(alice, other.relayed, bob, one.relayed), (bob, one.relayed, alice, other.relayed)]
+        {
             let said = Saying::Party { from, to, by_channel: true };
             let heard = Hearing::Party(at);
             if !self.scene.converse(said, heard, b"elara turn check: between").await {

@@ -128,8 +128,12 @@ fn refused(f: &mut fmt::Formatter<'_>, method: Method, code: u16) -> fmt::Result
         (_, 440) => "has no relayed addresses of this family: ask for the other one",
         (_, 441) => "wants the credentials that the allocation was made with",
         (_, 442) => "does not relay UDP",
-        (_, 443) => "has an allocation of the other address family for this client than this peer has",
-        (_, 486) => "has as many allocations of this user as there may be: end one, or raise its quota",
+        (_, 443) => {
+            "has an allocation of the other address family for this client than this peer has"
+        }
+        (_, 486) => {
+            "has as many allocations of this user as there may be: end one, or raise its quota"
+        }
         (_, 500) => "has trouble of its own: try again",
         (_, 508) => "has no room: try again in a minute, or widen its range of ports",
         _ => "refuses",

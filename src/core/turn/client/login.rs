@@ -227,9 +227,15 @@ mod tests {
     #[test]
     fn a_password_for_a_time_is_what_others_compute() {
         let ann = Credentials::time_limited(b"north", "ann", 1_700_000_000);
-        assert_eq!((ann.user(), ann.password()), ("1700000000:ann", "jeamH6dA5l2I9g3jmieza7CzEDo="));
+        assert_eq!(
+            (ann.user(), ann.password()),
+            ("1700000000:ann", "jeamH6dA5l2I9g3jmieza7CzEDo=")
+        );
         let nobody = Credentials::time_limited(b"north", "", 1_700_000_000);
-        assert_eq!((nobody.user(), nobody.password()), ("1700000000", "CWyHi3zCeWqXBir9thl4m+iZPRY="));
+        assert_eq!(
+            (nobody.user(), nobody.password()),
+            ("1700000000", "CWyHi3zCeWqXBir9thl4m+iZPRY=")
+        );
         assert_eq!(format!("{ann:?}"), "Credentials(..)");
     }
 

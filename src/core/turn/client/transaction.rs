@@ -45,7 +45,16 @@ impl Transaction {
         bytes: Vec<u8>,
         now: Instant,
     ) -> Self {
-        Self { id, method, signed: false, doubted: false, challenges: 0, bytes, sends: 0, next: now }
+        Self {
+            id,
+            method,
+            signed: false,
+            doubted: false,
+            challenges: 0,
+            bytes,
+            sends: 0,
+            next: now,
+        }
     }
 
     /// When [`Self::poll`] says something else than to wait.

@@ -76,13 +76,11 @@ fn who_answers_what_was_not_asked_moves_nothing() {
     });
     let mut strange = good.clone();
     strange[19] ^= 1;
-    let refused = |received| match received {
-        Received::Refused(why) => why,
-        other => panic!("{other:?}"),
-    };
-    let handle = |world: &mut World, bytes: &[u8]| {
-        refused(world.client.handle_datagram(bytes, world.now))
-    };
+    let handle =
+        |world: &mut World, bytes: &[u8]| match world.client.handle_datagram(bytes, world.now) {
+            Received::Refused(why) => why,
+            other => panic!("{other:?}"),
+        };
     assert_eq!(handle(&mut world, &strange), Refused::NotAwaited);
     // The right transaction and another method.
     let mut other = good.clone();

@@ -79,7 +79,8 @@ impl Server {
             self.nonces += 1;
             self.nonce_ends = now + self.nonce_life;
         }
-        let bits = u8::from(!self.offer.is_empty() || self.bid_down) | u8::from(self.anonymity) << 1;
+        let bits =
+            u8::from(!self.offer.is_empty() || self.bid_down) | u8::from(self.anonymity) << 1;
         let letter = char::from(b'A' + bits);
         format!("obMatJos2AAA{letter}{}", self.nonces)
     }
@@ -113,6 +114,11 @@ impl Server {
     fn think(&mut self, message: &Message<'_>, now: Instant, out: &mut [u8]) -> Option<usize> {
         let method = message.method();
         let nonce = self.nonce(now);
+        if !self.offer.is_empty() && message.has_integrity().is_some() {
+            // RFC 8489 section 9.2.5: the first one known, and the offer as it came.
+            assert_eq!(message.password_algorithm(), Some(Ok(self.offer[0])));
+            assert!(message.password_algorithms().eq(self.offer.iter().copied()));
+        }
         let key = self.key(message);
         let nobody = match message.get(attribute::USERHASH) {
             Some(hash) => hash != userhash(USER, REALM),
@@ -295,7 +301,10 @@ impl World {
         while let Some(event) = self.client.poll_event() {
             self.events.push(event);
         }
-        assert!(self.client.next_due().is_none_or(|due| due > self.now), "nothing due is left over");
+        assert!(
+            self.client.next_due().is_none_or(|due| due > self.now),
+            "nothing due is left over"
+        );
     }
 
     /// What happens next happens; false when nothing will.
@@ -349,11 +358,11 @@ impl World {
     pub(super) fn run_until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
         let until = self.now + Span::from_secs(3_600);
         loop {
+            self.flush();
             if let Some(event) = self.events.iter().find(|event| wanted(event)) {
                 return *event;
             }
             assert!(self.turn(until), "it never happens; {:?}", self.events);
-            self.flush();
         }
     }
 
