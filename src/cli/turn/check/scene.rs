@@ -287,7 +287,7 @@ impl Scene {
     }
 }
 
-fn keep(heard: &mut VecDeque<(SocketAddr, Vec<u8>)>, from: SocketAddr, bytes: &[u8]) {
+fn keep(heard: &mut VecDeque<Vec<u8>>, bytes: &[u8]) {
     if heard.len() >= HEARD_MAX {
         heard.pop_front();
     }

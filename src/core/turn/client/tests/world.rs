@@ -288,10 +288,6 @@ impl World {
         self.leave(false, bytes);
     }
 
-    pub(super) fn send_to_server(&mut self, bytes: &[u8]) {
-        self.leave(true, bytes);
-    }
-
     /// Lets the client say all it has.
     fn flush(&mut self) {
         let mut out = [0; STUN_MESSAGE_MAX];
