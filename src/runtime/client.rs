@@ -22,8 +22,8 @@
 //! again: the client looks after all of it, and the application hears a gap, and a notice. It is
 //! never told that all has failed, because nothing is final but leaving and being removed.
 //!
-//! Nothing here waits for the network but [`Client::join`] and [`Client::leave`]; every queue is
-//! bounded, and what does not fit is refused or counted.
+//! Nothing here waits for the network but [`Client::join`], [`Client::leave`] and
+//! [`Client::reflexive_addr`]; every queue is bounded, and what does not fit is refused or counted.
 
 mod drive;
 mod error;

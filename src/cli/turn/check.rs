@@ -56,7 +56,7 @@ pub(super) struct Check {
 const EXAMPLES: &str = "\
 Examples:
   elara turn check                                    STUN of a relay on this machine
-  elara turn check --secret /etc/elara/turn.key       TURN too, with credentials made from its secret
+  elara turn check --secret /etc/elara/turn.key       TURN too, by a credential of its secret
   elara turn check --server turn.example.org --user alice --password PASSWORD
                                                       any other server
 
@@ -117,6 +117,9 @@ impl Check {
     }
 }
 
+/// How the line of a secret begins that `elara keygen turn` made; what follows is the secret.
+const OURS: &str = "elara-turn-secret-v1 ";
+
 /// The shared secret in a file: all of it as it stands, but the white space around it.
 fn secret(file: &Path) -> Result<String, String> {
     let shown = file.display();
@@ -126,7 +129,8 @@ fn secret(file: &Path) -> Result<String, String> {
     }
     let text = fs::read_to_string(file)
         .map_err(|error| format!("cannot read the TURN secret {shown}: {error}"))?;
-    match text.trim() {
+    let line = text.trim();
+    match line.strip_prefix(OURS).unwrap_or(line) {
         "" => Err(format!("{shown} is empty: it must hold the secret of the TURN server")),
         secret => Ok(secret.to_owned()),
     }

@@ -96,6 +96,9 @@ impl Driver {
             train: Train::new(),
         };
         driver.rotate_later();
+        if !driver.way.is_direct() {
+            driver.asks_server();
+        }
         driver
     }
 
@@ -301,6 +304,12 @@ impl Driver {
         }
     }
 
+    /// Until the TURN server says something better, that is what there is to say of it.
+    fn asks_server(&self) {
+        let trouble = &mut self.shared.lock().turn_trouble;
+        trouble.get_or_insert_with(|| Failure::NoAnswer.to_string());
+    }
+
     fn tell(&self, why: Failure) {
         tracing::debug!(%why, "the TURN server");
         let mut core = self.shared.lock();
@@ -366,6 +375,7 @@ impl Driver {
         match self.route.make_another(now) {
             Ok(way) if way.is_ready() => self.adopt(way),
             Ok(way) => {
+                self.asks_server();
                 if let Some(mut unfinished) = self.next.replace(way) {
                     unfinished.close(now);
                 }
@@ -425,6 +435,7 @@ impl Driver {
             core.notify(ClientNotice::Rebound { local });
         }
         if let Via::Turn { server, relayed, mapped } = core.via {
+            core.turn_trouble = None;
             core.reflexive.tell(Ok(mapped));
             core.notify(ClientNotice::ByTurn { server, relayed, mapped });
         }

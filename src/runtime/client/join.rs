@@ -12,7 +12,6 @@ use elara_core::crypto::{
 };
 use elara_core::limits::HOLD_MS_MAX;
 use elara_core::participant::Participant;
-use elara_core::turn::client::Failure;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -47,12 +46,13 @@ impl Client {
         let by_turn = matches!(reach, Reach::Turn(_));
 
         let mut targets = Targets::new(&address.host, address.port);
-        targets.resolved(look_up(&targets, deadline).await?, None);
+        let left = || deadline.saturating_sub(begun.elapsed());
+        targets.resolved(look_up(&targets, left()).await?, None);
         let tried = targets.addrs.clone();
         let mut route = Route::new(targets, reach, local);
         let mut resolving = look_up_server(&route);
         if by_turn {
-            await_server(&mut route, &mut resolving, deadline).await?;
+            await_server(&mut route, &mut resolving, left()).await?;
         }
         let (node, session) = (identity.node_id(), address.session);
         let core = participant(&address, identity, suite, hold_ms.min(HOLD_MS_MAX));
@@ -60,7 +60,7 @@ impl Client {
         let way = match route.make(core.now()) {
             Err(_) if route.may_choose() => {
                 // There is no way from here to there, as the kernel sees it.
-                await_server(&mut route, &mut resolving, deadline).await?;
+                await_server(&mut route, &mut resolving, left()).await?;
                 route.turn_round();
                 route.make(core.now()).map_err(socket)?
             }
@@ -79,8 +79,7 @@ impl Client {
         tokio::spawn(Driver::new(shared, route, way, resolving).run());
 
         let joined = stages.wait_for(|stage| *stage != Stage::Joining);
-        let left = deadline.saturating_sub(begun.elapsed());
-        let stage = timeout(left, joined).await;
+        let stage = timeout(left(), joined).await;
         let stage = stage.map(|stage| stage.map_or(Stage::Over, |stage| *stage));
         match stage {
             Ok(Stage::Joined) => Ok(client),
@@ -98,11 +97,10 @@ impl Client {
                 if busy {
                     return Err(ClientError::Busy { relay, waited: deadline });
                 }
-                let why = match via {
-                    Via::Turn { .. } => None,
-                    Via::Direct => trouble.or_else(|| Some(Failure::NoAnswer.to_string())),
-                };
-                let turn = server.map(|server| TurnTried { server, why });
+                let by_turn = matches!(via, Via::Turn { .. });
+                let asked = by_turn || trouble.is_some();
+                let turn =
+                    server.filter(|_| asked).map(|server| TurnTried { server, why: trouble });
                 Err(ClientError::NoAnswer { relay, tried, waited: deadline, refused, turn })
             }
         }

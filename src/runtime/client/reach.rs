@@ -22,8 +22,8 @@ pub enum Reach {
     /// By this TURN server, always.
     Turn(TurnServer),
     /// From here to there; and by this TURN server when nothing comes back. While the client joins, that
-    /// is two seconds after it began; later, whenever nothing has answered for five, the other of the two
-    /// is tried.
+    /// is two seconds after it began, and 1.5 later for each further address the relay has; afterwards,
+    /// whenever nothing has answered for five, the other of the two is tried.
     Auto(TurnServer),
 }
 

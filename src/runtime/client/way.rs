@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use elara_core::limits::{
-    STUN_MESSAGE_MAX, TURN_CHANNEL_FIRST, TURN_LOGIN_LIFE_S, TURN_RENEW_AHEAD_S,
+    STUN_MESSAGE_MAX, TURN_CHANNEL_FIRST, TURN_LOGIN_LIFE_S, TURN_REFRESH_AHEAD, TURN_RENEW_AHEAD_S,
 };
 use elara_core::time::{Instant, Span};
 use elara_core::turn::client::{Client as TurnClient, Event, Failure, Family, Granted, Received};
@@ -77,9 +77,11 @@ impl Way {
         self.turn.as_mut().and_then(|turn| turn.failure.take())
     }
 
-    /// Whether another one is to take over.
-    pub(super) fn ends(&self, now: Instant) -> bool {
-        self.turn.as_ref().and_then(|turn| turn.renewed).is_some_and(|at| at <= now)
+    /// Whether another one is to take over; told again while none does.
+    pub(super) fn ends(&mut self, now: Instant) -> bool {
+        let renewed = self.turn.as_mut().and_then(|turn| turn.renewed.as_mut());
+        let due = renewed.filter(|at| **at <= now);
+        due.map(|at| *at = now + TURN_REFRESH_AHEAD).is_some()
     }
 
     /// What it is, once it is ready.

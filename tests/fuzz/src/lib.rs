@@ -7,10 +7,12 @@
 pub mod corpus;
 pub mod mutate;
 mod stun;
+mod turn_client;
 mod wire;
 mod wire_v1;
 
 pub use stun::fuzz_stun;
+pub use turn_client::fuzz_turn_client;
 pub use wire::{
     fuzz_event, fuzz_frame, fuzz_header, fuzz_mutation, fuzz_tlv, fuzz_version, fuzz_write,
 };
@@ -39,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "bundle_v1", run: fuzz_bundle_v1 },
     Target { name: "body_v1", run: fuzz_body_v1 },
     Target { name: "stun", run: fuzz_stun },
+    Target { name: "turn_client", run: fuzz_turn_client },
 ];
 
 /// The target called `name`.

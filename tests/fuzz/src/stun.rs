@@ -41,7 +41,8 @@ pub fn fuzz_stun(bytes: &[u8]) {
 fn ask(message: &Message<'_>, bytes: &[u8]) {
     let mut kinds: Vec<u16> = message.attributes().map(|attribute| attribute.kind).collect();
     assert!(kinds.len() <= STUN_ATTRIBUTES_MAX);
-    let unknown: Vec<u16> = message.unknown_required(&[kinds.first().copied().unwrap_or(0)]).collect();
+    let unknown: Vec<u16> =
+        message.unknown_required(&[kinds.first().copied().unwrap_or(0)]).collect();
     assert!(unknown.len() <= STUN_UNKNOWN_MAX);
     assert!(unknown.iter().all(|kind| attribute::is_required(*kind) && kinds.contains(kind)));
     kinds.extend([attribute::EVEN_PORT, attribute::USERNAME, attribute::ALTERNATE_SERVER]);

@@ -21,6 +21,17 @@ pub(super) enum Outcome {
     Skipped,
 }
 
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Denied => "denied",
+            Self::Failed => "FAILED",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
 /// One of them.
 #[derive(Debug, Serialize)]
 pub(super) struct Step {
@@ -72,8 +83,17 @@ impl Report {
         self.add(Step { step, outcome: Outcome::Denied, detail, remedy: Some(remedy) });
     }
 
-    pub(super) fn skip(&mut self, step: &'static str, why: &str) {
-        self.add(Step { step, outcome: Outcome::Skipped, detail: why.to_owned(), remedy: None });
+    /// Several that lack the same: for people one line.
+    pub(super) fn skip(&mut self, steps: &[&'static str], why: &str) {
+        if self.aloud && !steps.is_empty() {
+            say::fact(format_args!("{:<7}  {}: {why}", Outcome::Skipped.word(), steps.join(", ")));
+        }
+        self.steps.extend(steps.iter().map(|step| Step {
+            step,
+            outcome: Outcome::Skipped,
+            detail: why.to_owned(),
+            remedy: None,
+        }));
     }
 
     fn add(&mut self, step: Step) {
@@ -115,13 +135,7 @@ impl Report {
 /// `failed   allocation: what was seen; what to do`
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = match self.outcome {
-            Outcome::Ok => "ok",
-            Outcome::Denied => "denied",
-            Outcome::Failed => "FAILED",
-            Outcome::Skipped => "skipped",
-        };
-        write!(f, "{outcome:<7}  {}: {}", self.step, self.detail)?;
+        write!(f, "{:<7}  {}: {}", self.outcome.word(), self.step, self.detail)?;
         match &self.remedy {
             Some(remedy) => write!(f, "; {remedy}"),
             None => Ok(()),
@@ -138,7 +152,7 @@ mod tests {
         let mut report = Report::new("x:1".to_owned(), ([127, 0, 0, 1], 1).into(), false);
         report.ok("binding", "seen as 192.0.2.1:7");
         report.denied("permission", "refused".to_owned(), "allow it".to_owned());
-        report.skip("data", "no permission");
+        report.skip(&["data"], "no permission");
         report.failed_at("close", "no answer", None);
         let lines: Vec<String> = report.steps.iter().map(ToString::to_string).collect();
         assert_eq!(

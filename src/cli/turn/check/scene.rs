@@ -96,11 +96,20 @@ impl Scene {
         Ok(self.peers.len() - 1)
     }
 
-    /// Where the server sees a peer.
-    pub(super) async fn reflexive(&mut self, peer: usize) -> Result<SocketAddr, Failure> {
+    /// Where the server sees a peer. A party that is told that nothing listens there tells it too.
+    pub(super) async fn reflexive(
+        &mut self,
+        peer: usize,
+        party: Option<usize>,
+    ) -> Result<SocketAddr, Failure> {
         self.peers[peer].discovery = Some(Discovery::new(self.now()));
-        let outcome =
-            |scene: &mut Self| scene.peers[peer].discovery.as_ref().and_then(Discovery::outcome);
+        let nobody = Event::Failed(Failure::NotListening);
+        let outcome = |scene: &mut Self| {
+            if party.is_some_and(|party| scene.parties[party].events.contains(&nobody)) {
+                return Some(Err(Failure::NotListening));
+            }
+            scene.peers[peer].discovery.as_ref().and_then(Discovery::outcome)
+        };
         let outcome = self.until(PATIENCE, outcome).await;
         self.peers[peer].discovery = None;
         outcome.unwrap_or(Err(Failure::NoAnswer))

@@ -21,9 +21,22 @@ const SECOND: &str = "second allocation";
 const BETWEEN: &str = "data between two allocations";
 const CLOSE: &str = "end of the allocations";
 
-/// What needs an allocation, and what needs a permission for a peer.
-const AFTER_ALLOCATION: [&str; 3] = [SECOND, BETWEEN, CLOSE];
-const AFTER_PERMISSION: [&str; 4] = [CHANNEL, TO_PEER, FROM_PEER, INDICATIONS];
+/// All of them, in order.
+const ALL: [&str; 11] = [
+    BINDING,
+    DOOR,
+    ALLOCATION,
+    PERMISSION,
+    INDICATIONS,
+    CHANNEL,
+    TO_PEER,
+    FROM_PEER,
+    SECOND,
+    BETWEEN,
+    CLOSE,
+];
+/// Those that need a permission for a peer.
+const WITH_PEER: [&str; 4] = [INDICATIONS, CHANNEL, TO_PEER, FROM_PEER];
 
 /// A check under way.
 pub(super) struct Steps {
@@ -46,29 +59,25 @@ impl Steps {
 
     /// All of them.
     pub(super) async fn run(mut self, report: &mut Report) {
-        let Some(peer) = self.binding(report).await else {
-            let why = "the server does not answer";
-            [DOOR, ALLOCATION, PERMISSION].into_iter().for_each(|step| report.skip(step, why));
-            return skip_rest(report, why);
+        let stranger = self.scene.enter(None).await.ok();
+        let Some(peer) = self.binding(report, stranger).await else {
+            return report.skip(&ALL[1..], "the server does not answer");
         };
-        let turn = self.door(report).await;
+        let turn = self.door(report, stranger).await;
         let Some(credentials) = self.credentials.clone() else {
             if turn {
-                let why = "no credentials were given: see --user and --secret";
-                [ALLOCATION, PERMISSION].into_iter().for_each(|step| report.skip(step, why));
-                skip_rest(report, why);
+                report.skip(&ALL[2..], "no credentials were given, see --user and --secret");
             }
             return;
         };
         let Some((alice, granted)) = self.enter(report, ALLOCATION, &credentials).await else {
-            report.skip(PERMISSION, "there is no allocation");
-            return skip_rest(report, "there is no allocation");
+            return report.skip(&ALL[3..], "there is no allocation");
         };
         self.peer(report, alice, granted.relayed, peer).await;
         let bob = self.enter(report, SECOND, &credentials).await;
         match bob {
             Some((bob, other)) => self.between(report, (alice, granted), (bob, other)).await,
-            None => report.skip(BETWEEN, "there is no second allocation"),
+            None => report.skip(&[BETWEEN], "there is no second allocation"),
         }
         let mut gone = self.scene.close(alice).await;
         if let Some((bob, _)) = bob {
@@ -85,9 +94,14 @@ impl Steps {
         }
     }
 
-    /// STUN: where the server sees a socket of this machine.
-    async fn binding(&mut self, report: &mut Report) -> Option<SocketAddr> {
-        match self.scene.reflexive(self.peer).await {
+    /// STUN: where the server sees a socket of this machine. The kernel tells only who is connected that
+    /// nothing listens, as the stranger is.
+    async fn binding(
+        &mut self,
+        report: &mut Report,
+        stranger: Option<usize>,
+    ) -> Option<SocketAddr> {
+        match self.scene.reflexive(self.peer, stranger).await {
             Ok(mapped) => {
                 report.ok(BINDING, format!("this machine is {mapped} to the server"));
                 Some(mapped)
@@ -99,9 +113,9 @@ impl Steps {
         }
     }
 
-    /// Whether the server asks for credentials. False when it is no TURN server.
-    async fn door(&mut self, report: &mut Report) -> bool {
-        let Ok(stranger) = self.scene.enter(None).await else { return true };
+    /// Whether the server asks who has no credentials for some. False when it is no TURN server.
+    async fn door(&mut self, report: &mut Report, stranger: Option<usize>) -> bool {
+        let Some(stranger) = stranger else { return true };
         match self.scene.allocated(stranger).await {
             Err(Failure::CredentialsWanted) => {
                 report.ok(DOOR, "refused (401), as it should be");
@@ -117,8 +131,9 @@ impl Steps {
                 true
             }
             Err(Failure::NoAnswer) if self.credentials.is_none() => {
-                report
-                    .ok(DOOR, "no TURN here: only STUN answers (elara: set a secret under [turn])");
+                let detail =
+                    "only STUN answers, TURN does not (elara: it wants a secret under [turn])";
+                report.ok(DOOR, detail);
                 false
             }
             Err(why) => {
@@ -163,19 +178,16 @@ impl Steps {
         relayed: SocketAddr,
         peer: SocketAddr,
     ) {
-        let skip = |report: &mut Report, steps: &[&'static str], why: &str| {
-            steps.iter().for_each(|step| report.skip(step, why));
-        };
         match self.scene.permit(alice, peer.ip()).await {
             Ok(()) => report.ok(PERMISSION, format!("for {}", peer.ip())),
             Err(why) if is_denied(&why) => {
                 let detail = format!("the server does not relay to {} (403)", peer.ip());
                 report.denied(PERMISSION, detail, allowing(peer.ip()));
-                return skip(report, &AFTER_PERMISSION, "this machine may not be a peer");
+                return report.skip(&WITH_PEER, "this machine may not be a peer");
             }
             Err(why) => {
                 report.failed_at(PERMISSION, self.said(&why), None);
-                return skip(report, &AFTER_PERMISSION, "there is no permission");
+                return report.skip(&WITH_PEER, "there is no permission");
             }
         }
         self.indications(report, alice, relayed, peer).await;
@@ -183,7 +195,7 @@ impl Steps {
             Ok(channel) => report.ok(CHANNEL, format!("{channel:#06x} for {peer}")),
             Err(why) => {
                 report.failed_at(CHANNEL, self.said(&why), None);
-                return skip(report, &[TO_PEER, FROM_PEER], "there is no channel");
+                return report.skip(&[TO_PEER, FROM_PEER], "there is no channel");
             }
         }
         let said = Saying::Party { from: alice, to: peer, by_channel: true };
@@ -254,10 +266,6 @@ impl Steps {
     }
 }
 
-fn skip_rest(report: &mut Report, why: &str) {
-    AFTER_PERMISSION.into_iter().chain(AFTER_ALLOCATION).for_each(|step| report.skip(step, why));
-}
-
 fn tell(
     report: &mut Report,
     step: &'static str,
@@ -283,9 +291,12 @@ fn allowing(ip: IpAddr) -> String {
         IpAddr::V4(ip) => format!("{ip}/32"),
         IpAddr::V6(ip) => format!("{ip}/128"),
     };
-    format!(
-        "where that is wanted: allow_peers = [\"{block}\"] under [turn] (coturn: allowed-peer-ip={ip})"
-    )
+    let theirs = if ip.is_loopback() {
+        "allow-loopback-peers".to_owned()
+    } else {
+        format!("allowed-peer-ip={ip}")
+    };
+    format!("where that is wanted: allow_peers = [\"{block}\"] under [turn] (coturn: {theirs})")
 }
 
 fn blocked(relayed: SocketAddr) -> String {
