@@ -49,10 +49,9 @@ fn a_server_that_does_everything_is_told_step_by_step() {
 fn credentials_are_made_from_a_file_with_the_secret() {
     let turn = TurnServer::start_as(&Options { secret: true, ..Options::default() }).ready();
     let folder = Folder::new("turn-check");
-    for (name, text) in [
-        ("theirs", format!("{SECRET}\n")),
-        ("ours", format!("elara-turn-secret-v1 {SECRET}\n")),
-    ] {
+    for (name, text) in
+        [("theirs", format!("{SECRET}\n")), ("ours", format!("elara-turn-secret-v1 {SECRET}\n"))]
+    {
         let file = folder.path(name);
         fs::write(&file, text).unwrap();
         let file = file.to_str().unwrap();

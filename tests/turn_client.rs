@@ -97,8 +97,6 @@ async fn who_may_choose_goes_directly_while_that_works() {
     relay.stop().await;
 }
 
-/// The relay's address as its join address names it swallows everything; the same relay is reached there by the
-/// TURN server.
 #[tokio::test]
 async fn over_a_network_that_loses_a_tenth_they_meet_by_turn() {
     let (house, turn) = (House::new(), TurnServer::start().ready());

@@ -42,7 +42,8 @@ pub const REFLEXIVE_PATIENCE: Span = Span::from_secs(8);
 
 // ---- Arguments between bounds --------------------------------------------------------------------
 
-// RFC 8489 section 6.2.1 with its defaults: sent at 0, 0.5, 1.5, 3.5, 7.5, 15.5 and 31.5 s, given up at 39.5 s.
+// RFC 8489 section 6.2.1 with its defaults: sent at 0, 0.5, 1.5, 3.5, 7.5, 15.5 and 31.5 s, given up at
+// 39.5 s.
 const PATIENCE: u64 = STUN_RTO.as_nanos() * ((1 << (STUN_SENDS_MAX - 1)) - 1 + STUN_LAST_PAUSES);
 const _: () = assert!(PATIENCE == 39_500_000_000);
 const _: () = assert!(PATIENCE < TURN_REFRESH_AHEAD.as_nanos());

@@ -24,10 +24,12 @@
 //! | `answers` | what a server's answers mean |
 //! | `peers` | permissions and channels |
 //! | `discovery` | what address a STUN server sees |
+//! | `event` | what its caller is told |
 //! | `failure` | why not, in words |
 
 mod answers;
 mod discovery;
+mod event;
 mod failure;
 mod login;
 mod peers;
@@ -36,6 +38,7 @@ mod tests;
 mod transaction;
 
 pub use discovery::Discovery;
+pub use event::{Event, Family, Granted, Received, Refused};
 pub use failure::Failure;
 pub use login::Credentials;
 
@@ -48,118 +51,10 @@ use self::transaction::{Step, Transaction};
 use crate::limits::{STUN_MESSAGE_MAX, TURN_CLIENT_EVENTS_MAX};
 use crate::random::SecureRandom;
 use crate::stun::{Class, Message, Method, TransactionId, Writer, attribute, channel_data, family};
-use crate::time::{Instant, Span};
+use crate::time::Instant;
 
 /// RFC 8656 section 18.7: the number of UDP among protocols over IP.
 const UDP: u8 = 17;
-
-/// Of which family a relayed address is: that of its peers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// IPv4.
-    #[default]
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// That of an address.
-    #[must_use]
-    pub const fn of(ip: IpAddr) -> Self {
-        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-}
-
-/// What a server has granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Granted {
-    /// Where peers send to.
-    pub relayed: SocketAddr,
-    /// Where the server sees this client.
-    pub mapped: SocketAddr,
-    /// How long, unless it is refreshed.
-    pub lifetime: Span,
-}
-
-/// What has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// There is an allocation.
-    Ready(Granted),
-    /// Who is at this address may send, and is sent to by indications.
-    Permitted {
-        /// The host.
-        peer: IpAddr,
-    },
-    /// The peer may send, and is sent to by this channel.
-    Bound {
-        /// The peer.
-        peer: SocketAddr,
-        /// The channel.
-        channel: u16,
-    },
-    /// There is no permission for this peer, or none any more; the allocation stays.
-    NotPermitted {
-        /// The host.
-        peer: IpAddr,
-        /// Why.
-        why: Failure,
-    },
-    /// There is no channel for this peer, or none any more; the allocation stays.
-    NotBound {
-        /// The peer.
-        peer: SocketAddr,
-        /// Why.
-        why: Failure,
-    },
-    /// There is no allocation, or none any more; nothing follows.
-    Failed(Failure),
-    /// The allocation was given back; nothing follows.
-    Closed,
-}
-
-/// What a datagram of the server was.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Received<'a> {
-    /// Data of a peer.
-    Data {
-        /// Who sent it to the relayed address.
-        peer: SocketAddr,
-        /// What.
-        bytes: &'a [u8],
-    },
-    /// The network says that data for this peer did not arrive (RFC 8656 section 11.5).
-    Unreachable {
-        /// To whom it went.
-        peer: SocketAddr,
-        /// The type, of ICMP or ICMPv6 as the peer's address says.
-        kind: u8,
-        /// The code.
-        code: u8,
-    },
-    /// An answer that was waited for.
-    Answer,
-    /// Nothing of ours.
-    Refused(Refused),
-}
-
-/// Why a datagram means nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refused {
-    /// Neither STUN nor ChannelData.
-    Foreign,
-    /// A request, or an indication that no client is sent.
-    Unasked,
-    /// An answer to nothing that waits for one: late, doubled or made up.
-    NotAwaited,
-    /// An answer whose sender does not know the password.
-    Unproven,
-    /// It lacks what its kind must have.
-    Malformed,
-    /// Data of nobody who may send.
-    NoPeer,
-}
 
 /// Something to ask of the server.
 #[derive(Debug)]
@@ -238,8 +133,8 @@ impl Client {
     }
 
     /// Lets a peer send to the relayed address by a channel, as soon as there is one: [`Event::Bound`].
-    /// The channel it will be, the first peer's being [`TURN_CHANNEL_FIRST`](crate::limits::TURN_CHANNEL_FIRST);
-    /// `None` when there is no room for another peer.
+    /// The channel it will be, from [`TURN_CHANNEL_FIRST`](crate::limits::TURN_CHANNEL_FIRST) on; `None` when
+    /// there is no room for another peer.
     pub fn bind(&mut self, peer: SocketAddr, now: Instant) -> Option<u16> {
         self.peers.bind(peer, now)
     }

@@ -10,7 +10,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -26,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::notices::ClientNotice;
 use super::reach::Via;
-use super::route::{Route, Targets};
+use super::route::{Found, Route};
 use super::shared::{Core, Shared, Stage, calendar};
 use super::socket::{Room, Train, is_refusal};
 use super::way::Way;
@@ -51,13 +50,6 @@ pub(super) struct Driver {
     resolving: Option<JoinHandle<Found>>,
     room: Room,
     train: Train,
-}
-
-/// What a resolver says of the hosts it was asked about.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) relay: Option<Vec<SocketAddr>>,
-    pub(super) server: Option<io::Result<Vec<SocketAddr>>>,
 }
 
 /// Why the task goes on.
@@ -237,7 +229,7 @@ impl Driver {
             self.rebind();
         }
         if asks.resolve && self.resolving.is_none() {
-            self.resolving = Some(tokio::spawn(look_up(self.route.hosts())));
+            self.resolving = Some(tokio::spawn(self.route.look_up()));
         }
         self.look_after();
         self.judge(now);
@@ -320,18 +312,17 @@ impl Driver {
     /// Another address, while none has answered.
     fn rotate(&mut self) {
         self.rotate_later();
-        if self.next.is_none() {
-            self.route.next_relay();
-        } else if !self.route.has_servers() {
-            return;
-        } else {
-            self.route.next_server();
+        let several = match self.next {
+            None => self.route.has_relays().then(|| self.route.next_relay()),
+            Some(_) => self.route.has_servers().then(|| self.route.next_server()),
+        };
+        if several.is_some() {
+            self.rebind();
         }
-        self.rebind();
     }
 
     fn rotate_later(&mut self) {
-        let several = self.route.relay.addrs.len() > 1 || self.route.has_servers();
+        let several = self.route.has_relays() || self.route.has_servers();
         self.rotated = several.then(|| Instant::now() + std(TARGET_TURN));
     }
 
@@ -486,17 +477,6 @@ fn take_in(shared: &Shared, way: &mut Way, room: &mut Room) -> io::Result<bool> 
     let mut core = shared.lock();
     shared.dispatch(&mut core);
     result
-}
-
-/// Looks hosts up: the relay's, and the TURN server's if there is one.
-async fn look_up((relay, server): (Targets, Option<Targets>)) -> Found {
-    let of = async |targets: Targets| Targets::resolve(&targets.host, targets.port).await;
-    let relay = of(relay).await.unwrap_or_default();
-    let server = match server {
-        Some(server) => Some(of(server).await),
-        None => None,
-    };
-    Found { relay: Some(relay), server }
 }
 
 pub(super) const fn std(span: Span) -> Duration {

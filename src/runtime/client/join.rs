@@ -16,11 +16,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Client;
-use super::drive::{Driver, Found};
+use super::drive::Driver;
 use super::error::{ClientError, TokenTrouble, TurnTried};
 use super::options::{ClientOptions, IntoJoinAddress};
 use super::reach::{Reach, Via};
-use super::route::{Route, Targets};
+use super::route::{Found, Route, Targets};
 use super::shared::{Core, Papers, Shared, Stage, calendar};
 use crate::keys::OsRandom;
 
@@ -50,7 +50,7 @@ impl Client {
         targets.resolved(look_up(&targets, left()).await?, None);
         let tried = targets.addrs.clone();
         let mut route = Route::new(targets, reach, local);
-        let mut resolving = look_up_server(&route);
+        let mut resolving = route.look_up_server().map(tokio::spawn);
         if by_turn {
             await_server(&mut route, &mut resolving, left()).await?;
         }
@@ -116,16 +116,6 @@ async fn look_up(host: &Targets, deadline: Duration) -> Result<Vec<SocketAddr>, 
         Ok(Err(source)) => Err(unresolved(Some(source))),
         Err(_) => Err(unresolved(Some(io::ErrorKind::TimedOut.into()))),
     }
-}
-
-/// Looks the TURN server up, while other things are done.
-fn look_up_server(route: &Route) -> Option<JoinHandle<Found>> {
-    let (_, server) = route.hosts();
-    server.map(|Targets { host, port, .. }| {
-        tokio::spawn(async move {
-            Found { relay: None, server: Some(Targets::resolve(&host, port).await) }
-        })
-    })
 }
 
 /// Waits until it is known where the TURN server is.

@@ -42,10 +42,10 @@ pub enum ClientNotice {
         /// What the server takes for it.
         mapped: SocketAddr,
     },
-    /// The TURN server does not do what it is asked; it reads on from the server's name. It is asked again, or
-    /// the relay directly where both are allowed.
+    /// The TURN server does not do what it is asked. It is asked again, or the relay directly where both are
+    /// allowed.
     TurnTrouble {
-        /// Why.
+        /// Why; it reads on from the server's name.
         why: TurnFailure,
     },
     /// Someone who may send is here.

@@ -68,6 +68,13 @@ impl Targets {
     }
 }
 
+/// What a resolver says of the hosts it was asked about.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) relay: Option<Vec<SocketAddr>>,
+    pub(super) server: Option<io::Result<Vec<SocketAddr>>>,
+}
+
 /// The ways there are.
 pub(super) struct Route {
     pub(super) relay: Targets,
@@ -101,14 +108,35 @@ impl Route {
         self.reach.is_auto()
     }
 
+    /// Whether the relay has several addresses.
+    pub(super) const fn has_relays(&self) -> bool {
+        self.relay.addrs.len() > 1
+    }
+
     /// Whether the TURN server has several addresses.
     pub(super) const fn has_servers(&self) -> bool {
         self.server.addrs.len() > 1
     }
 
-    /// What is to be looked up.
-    pub(super) fn hosts(&self) -> (Targets, Option<Targets>) {
-        (self.relay.clone(), self.turn_server().map(|_| self.server.clone()))
+    /// Looks both hosts up.
+    pub(super) fn look_up(&self) -> impl Future<Output = Found> + use<> {
+        let (relay, server) = (self.relay.clone(), self.look_up_server());
+        async move {
+            let addrs = Targets::resolve(&relay.host, relay.port).await;
+            let Found { server, .. } = match server {
+                Some(server) => server.await,
+                None => Found::default(),
+            };
+            Found { relay: Some(addrs.unwrap_or_default()), server }
+        }
+    }
+
+    /// Looks the TURN server up, if there is one.
+    pub(super) fn look_up_server(&self) -> Option<impl Future<Output = Found> + use<>> {
+        let Targets { host, port, .. } = self.turn_server().map(|_| self.server.clone())?;
+        Some(
+            async move { Found { relay: None, server: Some(Targets::resolve(&host, port).await) } },
+        )
     }
 
     /// The other of the two ways is next, where both are allowed and known; whether that is so.

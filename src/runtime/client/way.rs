@@ -1,7 +1,7 @@
 //! One way to the relay: a socket, and where that leads to a TURN server, the allocation there.
 //!
 //! A way straight to the relay is ready when it is made. One by a TURN server is when the server has bound a
-//! channel to the relay; until then nothing can be sent by it, and afterwards everything goes by that channel.
+//! channel to the relay; until then nothing can be sent by it, and then everything goes by that channel.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! The client's side of TURN, at the mercy of whoever can read what it asks and does not know its password.
 //!
-//! An input is a story: steps of an operation, a length and so many bytes. Claims: nothing panics; whoever runs
-//! the machine is never called at once again for nothing; what was asked with a signature is granted by
-//! nobody; data comes of peers that were let in; what is told is bounded.
+//! An input is a story: steps of an operation, a length and so many bytes. Claims: nothing panics; whoever
+//! runs the machine is never called at once again for nothing; what was asked with a signature is granted
+//! by nobody; data comes of peers that were let in; what is told is bounded.
 
 use std::net::SocketAddr;
 

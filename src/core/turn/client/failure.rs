@@ -118,8 +118,8 @@ fn refused(f: &mut fmt::Formatter<'_>, method: Method, code: u16) -> fmt::Result
         (_, 400) => "calls the request malformed",
         (Method::ALLOCATE, 403) => "allows no allocations from here",
         (_, 403) => {
-            "does not relay to this peer: its operator can allow it (elara: allow_peers under [turn]; coturn: \
-             allowed-peer-ip)"
+            "does not relay to this peer: its operator can allow it (elara: allow_peers under [turn]; \
+             coturn: allowed-peer-ip)"
         }
         (_, 420) => "does not know something that is needed here",
         (Method::ALLOCATE, 437) => {
