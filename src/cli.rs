@@ -40,7 +40,7 @@ enum Command {
     Keygen(keygen::Keygen),
     /// Say who may enter a session, and read what others said
     Token(token::Token),
-    /// Say who may use a relay's TURN
+    /// Credentials for TURN, and whether a TURN server works
     Turn(turn::Turn),
 }
 

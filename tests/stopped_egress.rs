@@ -6,9 +6,7 @@
 
 mod support;
 
-use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
 use std::process::Command as Program;
 use std::sync::Arc;
 
@@ -17,9 +15,9 @@ use elara_shards::io::uring::Uring;
 use elara_shards::mailbox::{Receiver, Sender, mailbox};
 use elara_shards::sys::wait::Bell;
 use elara_shards::{Command, Counters, Io, Report, Shard, Verdict, socket};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use support::frames::frame_of;
 use support::room::open_config;
+use support::space::{run, within, without_root};
 
 const NEAR: u64 = 1;
 const FAR: u64 = 2;
@@ -68,29 +66,6 @@ impl Drop for Apart {
             let _ = Program::new("ip").args(["netns", "del", space]).status();
         }
     }
-}
-
-fn run(line: &str) {
-    let mut words = line.split_whitespace();
-    let output = Program::new(words.next().unwrap()).args(words).output();
-    let output = output.unwrap_or_else(|error| panic!("{line}: {error}"));
-    assert!(
-        output.status.success(),
-        "{line}: {}; this test needs root, or ELARA_WITHOUT_ROOT=1 to be left out",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-}
-
-/// What `work` makes on a thread in that namespace. A socket stays where it was made.
-fn within<R: Send>(space: &str, work: impl FnOnce() -> R + Send) -> R {
-    std::thread::scope(|scope| {
-        let inside = scope.spawn(|| {
-            let place = File::open(format!("/run/netns/{space}")).expect("it was just made");
-            move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            work()
-        });
-        inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
 fn peers(at: Ipv4Addr, relay: SocketAddr) -> Vec<UdpSocket> {
@@ -216,8 +191,7 @@ fn a_long_queue<I: Io>(apart: &Apart, make: fn(UdpSocket, &Bell) -> std::io::Res
 }
 
 fn in_both(name: &str, uring: fn(&Apart), syscall: fn(&Apart)) {
-    if std::env::var_os("ELARA_WITHOUT_ROOT").is_some() {
-        println!("not run: it needs root, and ELARA_WITHOUT_ROOT is set");
+    if without_root() {
         return;
     }
     for (back_end, conversation) in [("u", uring), ("s", syscall)] {

@@ -1,5 +1,6 @@
-//! `elara turn`: credentials for a relay's TURN.
+//! `elara turn`: credentials for TURN, and whether a TURN server works.
 
+mod check;
 mod user;
 
 use clap::{Args, Subcommand};
@@ -18,12 +19,16 @@ const EXAMPLES: &str = "\
 Examples:
   elara turn user alice                            a password for alice, and the line for turn.users
   elara turn user --secret turn.key --ttl 1h alice
-                                                   a credential that runs out in an hour";
+                                                   a credential that runs out in an hour
+  elara turn check --server turn.example.org:3478 --user alice --password PASSWORD
+                                                   whether that server relays, step by step";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a user of TURN, or a credential that runs out
     User(user::User),
+    /// Try a TURN server out: does it let in, does it relay
+    Check(check::Check),
 }
 
 impl Turn {
@@ -31,6 +36,7 @@ impl Turn {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::User(user) => user.run(),
+            Command::Check(check) => check.run(),
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | [`random`] | the one door for randomness; seeded in tests |
 //! | [`participant`] | the client side of wire v1, in one machine |
 //! | [`stun`] | STUN and TURN as bytes: messages, attributes, integrity, ChannelData |
-//! | [`turn`] | the TURN server as a machine: allocations, permissions, channels |
+//! | [`turn`] | TURN as machines: the server, and its client |
 //! | [`wire`] | the bytes of v0 and v1: headers, TLVs, frames, events, control messages, bundles |
 //!
 //! The one exception, for the quick start's sake: `NodeId::generate()` stands behind the feature

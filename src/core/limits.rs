@@ -7,9 +7,11 @@
 
 mod ladder;
 mod turn;
+mod turn_client;
 
 pub use ladder::*;
 pub use turn::*;
+pub use turn_client::*;
 
 use crate::time::Span;
 

@@ -267,6 +267,7 @@ impl Participant {
     /// The local address has changed, or may have: the relay hears from the new one at once, so
     /// that it can prove it.
     pub fn address_changed(&mut self, now: Instant) {
+        self.caller.hurry(now);
         self.lines.each_mut(|line| line.pings.hurry(now));
     }
 

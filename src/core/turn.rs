@@ -22,11 +22,13 @@
 //! | `peers`, `home` | who may be a peer, and what addresses are this node's own |
 //! | `credentials`, `nonce` | who asks |
 //! | `quota`, `bucket`, `reservation` | how much, how fast, and ports set aside |
+//! | [`client`] | the other side: one allocation at somebody's server, and STUN discovery |
 
 mod allocation;
 mod base64;
 mod bucket;
 mod channel;
+pub mod client;
 mod config;
 mod credentials;
 mod expiry;

@@ -22,43 +22,48 @@
 //! again: the client looks after all of it, and the application hears a gap, and a notice. It is
 //! never told that all has failed, because nothing is final but leaving and being removed.
 //!
-//! Nothing here waits for the network but [`Client::join`] and [`Client::leave`]; every queue is
-//! bounded, and what does not fit is refused or counted.
+//! Nothing here waits for the network but [`Client::join`], [`Client::leave`] and
+//! [`Client::reflexive_addr`]; every queue is bounded, and what does not fit is refused or counted.
 
 mod drive;
 mod error;
+mod join;
 mod notices;
 mod options;
 mod publish;
+mod reach;
+mod reflexive;
+mod route;
 mod shared;
 mod socket;
 mod subscribe;
+mod way;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use elara_core::crypto::handshake::{E2eMode, Membership, Terms};
-use elara_core::crypto::token::CLOCK_SKEW_S;
-use elara_core::crypto::{
-    Certificate, ExchangeKey, Identity, JoinAddress, KeyStream, Permissions, PublicKey, Secret,
-    Subject, Suite,
+use elara_core::crypto::handshake::Terms;
+use elara_core::crypto::{Permissions, PublicKey};
+use elara_core::limits::{
+    LEAVE_COPIES, LEAVE_PAUSE, OWN_STREAMS_MAX, REFLEXIVE_PATIENCE, WISHES_MAX,
 };
-use elara_core::limits::{HOLD_MS_MAX, LEAVE_COPIES, LEAVE_PAUSE, OWN_STREAMS_MAX, WISHES_MAX};
-use elara_core::participant::{ClockSample, Counters, Participant};
+use elara_core::participant::{ClockSample, Counters};
+use elara_core::turn::client::Failure as TurnFailure;
 use elara_core::wire::v1::control::{OwnStream, phase, roster_phase};
 use elara_core::{NodeId, SessionId, StreamId};
 use tokio::time::timeout;
 
-pub use self::error::{ClientError, PublishError, TokenTrouble};
+pub use self::error::{ClientError, PublishError, TokenTrouble, TurnTried};
 pub use self::notices::{ClientNotice, ClientNotices};
 pub use self::options::{ClientOptions, IntoJoinAddress, PublishOptions, Selector};
 pub use self::publish::Publisher;
+pub use self::reach::{BadTurnServer, Reach, TurnServer, Via};
+pub use self::reflexive::reflexive_addr;
 pub use self::subscribe::{MediaFrame, Subscription};
 
-use self::drive::{Driver, Targets};
-use self::shared::{Core, Papers, Shared, Stage, calendar};
-use crate::keys::OsRandom;
+use self::shared::{Core, Shared, Stage};
 use crate::session::{Stream, StreamKind, StreamPhase};
 
 /// A participant of one session. Dropping it leaves.
@@ -66,6 +71,8 @@ pub struct Client {
     shared: Arc<Shared>,
     node: NodeId,
     session: SessionId,
+    /// As the join address names it.
+    relay: String,
     subscription_frames: usize,
 }
 
@@ -92,71 +99,6 @@ pub struct Roster {
 }
 
 impl Client {
-    /// Joins the session that `address` names, and waits until its relay has answered.
-    ///
-    /// Must be called within a tokio runtime with I/O and time, which also runs the client's task.
-    ///
-    /// # Errors
-    /// See [`ClientError`]: what is wrong, where, and who can do what.
-    pub async fn join(
-        address: impl IntoJoinAddress,
-        options: ClientOptions,
-    ) -> Result<Self, ClientError> {
-        let address = address.into_join_address()?;
-        let ClientOptions { identity, deadline, suite, local, hold_ms, subscription_frames } =
-            options;
-        let identity = identity.unwrap_or_else(|| Identity::generate(&mut OsRandom));
-        check_token(&address, identity.public()).map_err(ClientError::Token)?;
-        let relay = format!("{}:{}", address.host, address.port);
-        let (host, port) = (address.host.clone(), address.port);
-        let begun = std::time::Instant::now();
-        let lookup = timeout(deadline, Targets::resolve(&host, port)).await;
-        let unresolved = |source| ClientError::Resolve { host: host.clone(), source };
-        let addrs = match lookup {
-            Ok(Ok(addrs)) if !addrs.is_empty() => addrs,
-            Ok(Ok(_)) => return Err(unresolved(None)),
-            Ok(Err(source)) => return Err(unresolved(Some(source))),
-            Err(_) => return Err(unresolved(Some(std::io::ErrorKind::TimedOut.into()))),
-        };
-        let tried = addrs.clone();
-        let mut targets = Targets { host: host.clone(), port, addrs, at: 0, local };
-        let socket = targets.connect();
-        let socket = socket.map_err(|source| ClientError::Socket { relay: tried[0], source })?;
-        let socket = Arc::new(socket);
-
-        let (node, session) = (identity.node_id(), address.session);
-        let mut core = participant(&address, identity, suite, hold_ms.min(HOLD_MS_MAX));
-        core.socket = Some(socket.clone());
-        let now = core.now();
-        core.participant.connect(now);
-        let shared = Arc::new(Shared::new(core));
-        // Dropped, it leaves: whoever gives up waiting for this leaves nothing behind.
-        let client = Self { shared: shared.clone(), node, session, subscription_frames };
-        let mut stages = shared.stages();
-        tokio::spawn(Driver::new(shared, targets, socket).run());
-
-        let joined = stages.wait_for(|stage| *stage != Stage::Joining);
-        let left = deadline.saturating_sub(begun.elapsed());
-        let stage = timeout(left, joined).await;
-        let stage = stage.map(|stage| stage.map_or(Stage::Over, |stage| *stage));
-        match stage {
-            Ok(Stage::Joined) => Ok(client),
-            Ok(Stage::Full) => Err(ClientError::Full),
-            Ok(Stage::Removed(reason)) => Err(ClientError::Removed { reason }),
-            Ok(Stage::Joining | Stage::Over) => Err(ClientError::Over),
-            Err(_) => {
-                let core = client.shared.lock();
-                let (refused, busy) = (core.refused, core.busy);
-                drop(core);
-                Err(if busy {
-                    ClientError::Busy { relay, waited: deadline }
-                } else {
-                    ClientError::NoAnswer { relay, tried, waited: deadline, refused }
-                })
-            }
-        }
-    }
-
     /// The label of this client's identity.
     #[must_use]
     pub const fn node_id(&self) -> NodeId {
@@ -296,6 +238,36 @@ impl Client {
         self.shared.lock().participant.is_degraded()
     }
 
+    /// How datagrams get to the relay at the moment.
+    #[must_use]
+    pub fn via(&self) -> Via {
+        self.shared.lock().via
+    }
+
+    /// Where this client is seen from elsewhere: its server-reflexive address. The relay is asked by STUN, from
+    /// the client's own socket; where everything goes by a TURN server, that has said it already. Takes eight
+    /// seconds at most. See also [`reflexive_addr`](crate::reflexive_addr), for other servers.
+    ///
+    /// # Errors
+    /// [`ClientError::Stun`], [`ClientError::Over`].
+    pub async fn reflexive_addr(&self) -> Result<SocketAddr, ClientError> {
+        let mut answers = {
+            let mut core = self.live()?;
+            if let Via::Turn { mapped, .. } = core.via {
+                return Ok(mapped);
+            }
+            let now = core.now();
+            core.reflexive.question(now)
+        };
+        self.shared.wake();
+        let answer = match timeout(drive::std(REFLEXIVE_PATIENCE), answers.recv()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => return Err(ClientError::Over),
+            Err(_) => Err(TurnFailure::NoAnswer),
+        };
+        answer.map_err(|why| ClientError::Stun { server: self.relay.clone(), why })
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -343,67 +315,6 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({} in {})", self.node, self.session)
     }
-}
-
-/// The machine of a client that has not begun.
-fn participant(
-    address: &JoinAddress,
-    identity: Identity,
-    suite: Option<Suite>,
-    hold_ms: u8,
-) -> Core {
-    let mut random = KeyStream::new(&Secret::generate(&mut OsRandom));
-    let key = ExchangeKey::generate(&mut random);
-    let papers = Papers { identity, key: *key.public(), token: address.token };
-    let certificate: Certificate = papers.certificate();
-    let membership = Membership {
-        suite: suite.unwrap_or_else(fastest),
-        session: address.session,
-        relay: address.relay,
-        id: *papers.identity.public(),
-        key,
-        certificate,
-        token: address.token,
-        caps: 0,
-        mode: E2eMode::PreShared,
-    };
-    let participant = Participant::new(membership, &address.key);
-    Core::new(participant, random, papers, hold_ms)
-}
-
-/// AES where the processor has it.
-fn fastest() -> Suite {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    let has_aes = std::arch::is_x86_feature_detected!("aes")
-        && std::arch::is_x86_feature_detected!("pclmulqdq");
-    #[cfg(target_arch = "aarch64")]
-    let has_aes = std::arch::is_aarch64_feature_detected!("aes");
-    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-    let has_aes = false;
-    if has_aes { Suite::AesGcm } else { Suite::ChaChaPoly }
-}
-
-/// What the holder of a token can see about it. A relay is silent to tokens it does not accept, so
-/// what can be said is said here; only the signature is the relay's to judge.
-fn check_token(address: &JoinAddress, id: &PublicKey) -> Result<(), TokenTrouble> {
-    let claims = address.token.claims().map_err(|_| TokenTrouble::Unreadable)?;
-    if claims.session != address.session {
-        return Err(TokenTrouble::Session);
-    }
-    if let Subject::Bound(to) = claims.subject
-        && to != *id
-    {
-        let (to, shown_by) = (to.node_id(), id.node_id());
-        return Err(TokenTrouble::Bound { to, shown_by });
-    }
-    let now = calendar().seconds();
-    if now > claims.expires.saturating_add(CLOCK_SKEW_S) {
-        return Err(TokenTrouble::Expired { ago_s: now - claims.expires });
-    }
-    if now.saturating_add(CLOCK_SKEW_S) < claims.not_before {
-        return Err(TokenTrouble::NotYet { in_s: claims.not_before - now });
-    }
-    Ok(())
 }
 
 // A goodbye is done before `leave` stops waiting.

@@ -51,8 +51,9 @@ mod supervisor;
 mod switchboard;
 
 pub use client::{
-    Client, ClientError, ClientNotice, ClientNotices, ClientOptions, IntoJoinAddress, MediaFrame,
-    Member, PublishError, PublishOptions, Publisher, Roster, Selector, Subscription, TokenTrouble,
+    BadTurnServer, Client, ClientError, ClientNotice, ClientNotices, ClientOptions,
+    IntoJoinAddress, MediaFrame, Member, PublishError, PublishOptions, Publisher, Reach, Roster,
+    Selector, Subscription, TokenTrouble, TurnServer, TurnTried, Via, reflexive_addr,
 };
 pub use config::{
     BadExternalIp, BadUser, Compat, DegradationConfig, ExternalIp, NodeConfig, TurnConfig,
@@ -65,6 +66,7 @@ pub use notices::{Heard, Notices};
 pub use session::{Participant, Session, SessionState, Stream, StreamKind, StreamPhase};
 
 pub use elara_core::participant::{ClockSample, Counters as ClientCounters, Media};
+pub use elara_core::turn::client::Failure as TurnFailure;
 pub use elara_shards::command::{Notice, SessionLine, Why};
 pub use elara_shards::io::{Backend, Choice};
 pub use elara_shards::{Counters, Verdict};

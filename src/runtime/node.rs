@@ -10,10 +10,12 @@ use std::time::Duration;
 use elara_core::Cidr;
 use elara_core::crypto::Secret;
 use elara_core::limits::SHARDS_MAX;
+use elara_core::turn::Keys;
 use elara_shards::io::{Backend, Choice};
 use elara_shards::shard::{ShardConfig, V0Policy};
 use elara_shards::start::{self, Seat};
 use elara_shards::sys::cpu;
+use elara_shards::turn::TurnConfig;
 use elara_shards::{Counters, io as data_plane, socket};
 use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
@@ -75,6 +77,7 @@ impl Node {
             .map_err(|source| NodeError::System { what: "descriptor for a bell", source })?;
         let hash_keys = hash_keys()?;
         let access = config.v1.access();
+        let turn = turn(&config, local_addr, admin.as_ref().map(Door::addr), shards, hash_keys);
         if access.is_some() {
             board.v1_opens();
         }
@@ -92,6 +95,7 @@ impl Node {
                     max_peers: config.max_peers,
                     v0: v0_policy(&config),
                     v1: access.clone(),
+                    turn: turn.clone(),
                     hash_keys,
                     seed: Secret::generate(&mut OsRandom),
                 },
@@ -268,6 +272,22 @@ fn v0_policy(config: &NodeConfig) -> Option<V0Policy> {
             Some(V0Policy { open: cidrs.clone(), per_ip: config.compat.v0_per_ip })
         }
     }
+}
+
+/// What shards are told of STUN and TURN; `None` when both are closed.
+fn turn(
+    config: &NodeConfig,
+    listen: SocketAddr,
+    admin: Option<SocketAddr>,
+    shards: usize,
+    hash_keys: (u64, u64),
+) -> Option<TurnConfig> {
+    let server = config.turn.for_shards(listen, shards);
+    let relays = server.is_some();
+    let server = server.or_else(|| config.stun.then(Arc::default))?;
+    let keys = Keys { nonce: Secret::generate(&mut OsRandom), hash: hash_keys };
+    let listeners = [Some(listen), admin].into_iter().flatten().collect();
+    Some(TurnConfig { server, keys, listeners, relays })
 }
 
 /// Keys for tables that strangers choose the entries of, fresh for every node.

@@ -59,6 +59,13 @@ const NEEDS: &[Need] = &[
         present: || on_path("ip").is_some() && on_path("tc").is_some(),
     },
     Need {
+        what: "coturn",
+        why: "the client's side of TURN is tested against its server",
+        package: "coturn",
+        pip: None,
+        present: || on_path("turnserver").is_some(),
+    },
+    Need {
         what: "Python",
         why: "a second implementation of wire v1 checks ours",
         package: "python3",

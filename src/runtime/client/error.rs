@@ -9,6 +9,7 @@ use std::time::Duration;
 use elara_core::NodeId;
 use elara_core::crypto::join::BadAddress;
 use elara_core::limits::{OWN_STREAMS_MAX, PUBLISHED_MAX, WISHES_MAX};
+use elara_core::turn::client::Failure as TurnFailure;
 use elara_core::wire::v1::control::reason;
 
 /// Why a client is not in its session, or cannot do what it was asked.
@@ -43,6 +44,22 @@ pub enum ClientError {
         waited: Duration,
         /// The machine there says that nothing listens on the port.
         refused: bool,
+        /// How asking by a TURN server went, where there is one.
+        turn: Option<TurnTried>,
+    },
+    /// The TURN server, by which the relay was to be reached, does not do what it is asked.
+    Turn {
+        /// The server.
+        server: String,
+        /// Why; it reads on from the server's name.
+        why: TurnFailure,
+    },
+    /// A STUN server does not say where it sees this client.
+    Stun {
+        /// The server, or the relay.
+        server: String,
+        /// Why; it reads on from the server's name.
+        why: TurnFailure,
     },
     /// The relay has answered that it is busy until the deadline was over.
     Busy {
@@ -72,6 +89,15 @@ pub enum ClientError {
         /// The number.
         stream: u16,
     },
+}
+
+/// What became of asking a relay by a TURN server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnTried {
+    /// The server.
+    pub server: String,
+    /// Why it did not hand anything on, if it did not; it reads on from the server's name.
+    pub why: Option<String>,
 }
 
 /// What is wrong with a token, as its holder can see.
@@ -124,20 +150,23 @@ impl fmt::Display for ClientError {
             Self::Socket { relay, source } => {
                 write!(f, "no socket towards {relay}: {source}; check this machine's network")
             }
-            Self::NoAnswer { relay, tried, waited, refused: true } => write!(
+            Self::NoAnswer { relay, tried, waited, refused: true, turn } => write!(
                 f,
-                "nothing listens at {relay} ({}), asked for {}: start the relay, or check the port",
+                "nothing listens at {relay} ({}), asked for {}: start the relay, or check the port{}",
                 Listed(tried),
-                Seconds(*waited)
+                Seconds(*waited),
+                AndTurn(turn.as_ref())
             ),
-            Self::NoAnswer { relay, tried, waited, refused: false } => write!(
+            Self::NoAnswer { relay, tried, waited, refused: false, turn } => write!(
                 f,
                 "no answer from {relay} ({}) within {}: it may be down, or UDP blocked on the way; a \
                  relay is also silent when the address names another relay's key, or a token it \
-                 does not accept",
+                 does not accept{}",
                 Listed(tried),
-                Seconds(*waited)
+                Seconds(*waited),
+                AndTurn(turn.as_ref())
             ),
+            Self::Turn { server, why } | Self::Stun { server, why } => write!(f, "{server} {why}"),
             Self::Busy { relay, waited } => {
                 write!(f, "{relay} says it is busy, for {}: try again later", Seconds(*waited))
             }
@@ -217,6 +246,21 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
+/// What a TURN server has to do with it.
+struct AndTurn<'a>(Option<&'a TurnTried>);
+
+impl fmt::Display for AndTurn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(TurnTried { server, why: None }) => {
+                write!(f, "; {server} has handed on what was said, and nothing came back")
+            }
+            Some(TurnTried { server, why: Some(why) }) => write!(f, "; and {server} {why}"),
+        }
+    }
+}
+
 struct Seconds(Duration);
 
 impl fmt::Display for Seconds {
@@ -231,6 +275,7 @@ impl Error for ClientError {
             Self::Socket { source, .. } | Self::Resolve { source: Some(source), .. } => {
                 Some(source)
             }
+            Self::Turn { why, .. } | Self::Stun { why, .. } => Some(why),
             _ => None,
         }
     }
@@ -292,11 +337,23 @@ mod tests {
     fn every_error_names_what_is_wrong_where_and_what_to_do() {
         let tried = vec!["127.0.0.1:7840".parse().unwrap(), "[::1]:7840".parse().unwrap()];
         let (relay, waited) = ("localhost:7840".to_owned(), Duration::from_millis(2_500));
-        let error = ClientError::NoAnswer { relay, tried, waited, refused: true };
+        let error = ClientError::NoAnswer { relay, tried, waited, refused: true, turn: None };
         assert_eq!(
             error.to_string(),
             "nothing listens at localhost:7840 (127.0.0.1:7840, [::1]:7840), asked for 2.5 s: \
              start the relay, or check the port"
+        );
+        let server = "turn:turn.example:3478".to_owned();
+        let (relay, tried) = ("192.0.2.1:7840".to_owned(), vec!["192.0.2.1:7840".parse().unwrap()]);
+        let turn = Some(TurnTried { server: server.clone(), why: Some("does not answer".into()) });
+        let error = ClientError::NoAnswer { relay, tried, waited, refused: false, turn };
+        let words = "does not accept; and turn:turn.example:3478 does not answer";
+        assert!(error.to_string().ends_with(words), "{error}");
+        let error = ClientError::Turn { server, why: TurnFailure::Credentials };
+        assert_eq!(
+            error.to_string(),
+            "turn:turn.example:3478 does not take these credentials (401): check user and password or \
+             secret, and the clocks where they are valid for a time"
         );
         let error = ClientError::from(BadAddress::SessionKey).to_string();
         assert!(error.contains("e=") && error.contains("quote it"), "{error}");

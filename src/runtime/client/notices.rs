@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use elara_core::crypto::ExchangePublic;
 use elara_core::participant::ClockSample;
+use elara_core::turn::client::Failure as TurnFailure;
 use elara_core::{NodeId, StreamId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -31,6 +32,21 @@ pub enum ClientNotice {
     Rebound {
         /// The new local address.
         local: SocketAddr,
+    },
+    /// Everything goes by a TURN server from here on, until [`Self::Rebound`] tells of something else.
+    ByTurn {
+        /// The server.
+        server: SocketAddr,
+        /// What the relay takes for this client's address.
+        relayed: SocketAddr,
+        /// What the server takes for it.
+        mapped: SocketAddr,
+    },
+    /// The TURN server does not do what it is asked. It is asked again, or the relay directly where both are
+    /// allowed.
+    TurnTrouble {
+        /// Why; it reads on from the server's name.
+        why: TurnFailure,
     },
     /// Someone who may send is here.
     MemberJoined {

@@ -10,6 +10,7 @@ use elara_core::participant::Media;
 use elara_core::wire::header::{Class, profile};
 use elara_core::wire::v1::control::{ALL_NODES, ALL_STREAMS, Wish, stream_kind};
 
+use super::reach::Reach;
 use crate::session::StreamKind;
 
 /// How to join. The default is right for most: a fresh identity, ten seconds.
@@ -25,6 +26,8 @@ pub struct ClientOptions {
     /// The local address to send from. Default: any, chosen by the kernel for each network. A port is
     /// kept to by the first socket only; another takes any where the port is still in use.
     pub local: Option<SocketAddr>,
+    /// How datagrams get to the relay. Default: from here to there.
+    pub reach: Reach,
     /// How long the relay may hold back small frames so that they share a datagram, in ms, 0 to 5.
     /// Default: 0. Larger ones count as 5.
     pub hold_ms: u8,
@@ -40,6 +43,7 @@ impl Default for ClientOptions {
             deadline: Duration::from_secs(10),
             suite: None,
             local: None,
+            reach: Reach::Direct,
             hold_ms: 0,
             subscription_frames: 256,
         }

@@ -12,12 +12,15 @@ use elara_core::crypto::{ExchangePublic, Identity, KeyStream, Token};
 use elara_core::limits::{CERTIFICATE_LIFE_S, CLOCK_SAMPLES};
 use elara_core::participant::{ClockSample, Event, Participant};
 use elara_core::time::{Instant, UnixMillis};
+use elara_core::turn::client::Failure;
 use elara_core::wire::v1::control::{OwnStream, Wish, alert, reason};
 use elara_core::{NodeId, StreamId};
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::notices::ClientNotice;
 use super::options::Selector;
+use super::reach::Via;
+use super::reflexive::Reflexive;
 use super::socket::{Socket, Train};
 use super::subscribe::{MediaFrame, Queue};
 
@@ -36,6 +39,8 @@ pub(super) enum Stage {
     Joined,
     /// The relay has no room.
     Full,
+    /// The TURN server does not let this client use it, and there is no other way.
+    Unreachable(Failure),
     Removed(u8),
     Over,
 }
@@ -65,6 +70,11 @@ pub(super) struct Core {
     pub(super) refused: bool,
     /// The relay has said that it is busy.
     pub(super) busy: bool,
+    /// How datagrams get to the relay.
+    pub(super) via: Via,
+    /// What the TURN server has last said against it.
+    pub(super) turn_trouble: Option<String>,
+    pub(super) reflexive: Reflexive,
 }
 
 /// What the task is asked to do about its socket.
@@ -138,6 +148,13 @@ impl Shared {
         self.stage.send_if_modified(|held| std::mem::replace(held, stage) != stage);
     }
 
+    /// Nothing more can be done for a client that joins.
+    pub(super) fn give_up(&self, stage: Stage) {
+        let joining = |held: &mut Stage| *held == Stage::Joining;
+        self.stage
+            .send_if_modified(|held| joining(held) && std::mem::replace(held, stage) != stage);
+    }
+
     pub(super) fn unsubscribe(&self, number: u64) {
         let mut core = self.lock();
         core.subscribers.retain(|subscriber| subscriber.number != number);
@@ -182,6 +199,9 @@ impl Core {
             asks: Asks::default(),
             refused: false,
             busy: false,
+            via: Via::Direct,
+            turn_trouble: None,
+            reflexive: Reflexive::default(),
         }
     }
 
@@ -352,6 +372,10 @@ impl Core {
     /// Says goodbye, as far as that is not done.
     pub(super) fn leave(&mut self) {
         let now = self.now();
+        // Who leaves before there was a way to begin has begun, so as to be over.
+        if !self.participant.is_over() {
+            self.participant.connect(now);
+        }
         self.participant.leave(reason::DONE, now);
     }
 
@@ -362,7 +386,7 @@ impl Core {
         let Self { participant, random, .. } = self;
         let mut poll = |out: &mut [u8]| participant.poll_transmit(now, today, random, out);
         let mut train = Train::new();
-        while train.load(socket.segments_max(), &mut poll) {
+        while socket.load(&mut train, &mut poll) {
             if socket.try_send(&train).is_err() {
                 break;
             }

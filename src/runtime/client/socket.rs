@@ -1,11 +1,18 @@
 //! The client's socket: connected, so that the kernel says when nothing listens at the other end,
 //! and read and written in trains.
+//!
+//! The other end is the relay, or a TURN server that hands on what comes by a channel (RFC 8656
+//! section 12): then each datagram has the channel's four bytes before it.
+//! ```text
+//!   train:  | 40 00 | len | frame .. | 40 00 | len | frame .. |      one send, cut by the kernel
+//! ```
 
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::task::{Context, Poll};
 
 use elara_core::limits::{CLIENT_BUFFER_BYTES, DATAGRAM_MAX, SEGMENTS_MAX, V1_FRAME_MAX};
+use elara_core::stun::channel_data;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -13,42 +20,57 @@ use tokio::net::UdpSocket;
 /// Messages taken in at a time, each a train of datagrams.
 const MESSAGES: usize = 4;
 
-/// A socket that speaks with one relay.
+/// A socket that speaks with one relay, or with a TURN server about one.
 #[derive(Debug)]
 pub(super) struct Socket {
     udp: UdpSocket,
     state: UdpSocketState,
-    relay: SocketAddr,
+    to: SocketAddr,
+    channel: Option<u16>,
 }
 
 impl Socket {
-    /// A socket for `relay`, from `local` or wherever the kernel likes. Must be called within a
-    /// tokio runtime.
-    pub(super) fn connect(relay: SocketAddr, local: Option<SocketAddr>) -> io::Result<Self> {
-        let any = if relay.is_ipv4() {
+    /// A socket for what is at `to`, from `local` or wherever the kernel likes; by `channel`, if that is a
+    /// TURN server. Must be called within a tokio runtime.
+    pub(super) fn connect(
+        to: SocketAddr,
+        channel: Option<u16>,
+        local: Option<SocketAddr>,
+    ) -> io::Result<Self> {
+        let any = if to.is_ipv4() {
             SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
         } else {
             SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
         };
         let udp = std::net::UdpSocket::bind(local.unwrap_or(any))?;
-        udp.connect(relay)?;
+        udp.connect(to)?;
         udp.set_nonblocking(true)?;
         let state = UdpSocketState::new((&udp).into())?;
         // More is better and none is needed: what is granted is granted.
         let _ = state.set_recv_buffer_size((&udp).into(), CLIENT_BUFFER_BYTES);
-        Ok(Self { udp: UdpSocket::from_std(udp)?, state, relay })
+        Ok(Self { udp: UdpSocket::from_std(udp)?, state, to, channel })
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         self.udp.local_addr().ok()
     }
 
-    pub(super) const fn relay(&self) -> SocketAddr {
-        self.relay
+    /// The other end.
+    pub(super) const fn to(&self) -> SocketAddr {
+        self.to
+    }
+
+    /// Loads what `poll` has for the relay; false when that is nothing.
+    pub(super) fn load(
+        &self,
+        train: &mut Train,
+        poll: impl FnMut(&mut [u8]) -> Option<usize>,
+    ) -> bool {
+        train.load(self.segments_max(), self.channel, poll)
     }
 
     /// Most datagrams of one train.
-    pub(super) fn segments_max(&self) -> usize {
+    fn segments_max(&self) -> usize {
         self.state.max_gso_segments().clamp(1, SEGMENTS_MAX)
     }
 
@@ -72,15 +94,26 @@ impl Socket {
                 // and some paths take no trains. So once more, one by one.
                 let mut segments = train.bytes().chunks(train.segment);
                 segments.try_for_each(|segment| self.try_send_as(segment, None))?;
-                let refused = error.kind() == io::ErrorKind::ConnectionRefused;
-                if refused { Err(error) } else { Ok(()) }
+                if is_refusal(&error) { Err(error) } else { Ok(()) }
             }
             result => result,
         }
     }
 
+    /// Sends one datagram for the other end itself.
+    ///
+    /// # Errors
+    /// What the kernel says; an error of an earlier datagram is told to this one, which leaves all the same.
+    pub(super) fn say(&self, datagram: &[u8]) -> io::Result<()> {
+        let result = self.try_send_as(datagram, None);
+        if result.is_err() {
+            let _ = self.try_send_as(datagram, None);
+        }
+        result
+    }
+
     fn try_send_as(&self, contents: &[u8], segment_size: Option<usize>) -> io::Result<()> {
-        let destination = self.relay;
+        let destination = self.to;
         let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
         self.state.try_send((&self.udp).into(), &transmit)
     }
@@ -112,6 +145,11 @@ impl Socket {
     }
 }
 
+/// The kernel says that nothing listens at the other end.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
 /// Where arriving trains are put.
 pub(super) struct Room {
     bytes: [Vec<u8>; MESSAGES],
@@ -132,7 +170,7 @@ pub(super) struct Train {
     bytes: Vec<u8>,
     len: usize,
     segment: usize,
-    /// A datagram that was too long for the train it was polled for.
+    /// What was too long for the train it was polled for.
     next: [u8; V1_FRAME_MAX],
     next_len: usize,
 }
@@ -148,28 +186,42 @@ impl Train {
         }
     }
 
-    /// Loads what `poll` has, at most `segments` datagrams. False when there is nothing.
-    pub(super) fn load(
+    /// Loads what `poll` has, at most `segments` datagrams, each behind the head of `channel` if there is
+    /// one. False when there is nothing.
+    fn load(
         &mut self,
         segments: usize,
+        channel: Option<u16>,
         mut poll: impl FnMut(&mut [u8]) -> Option<usize>,
     ) -> bool {
-        self.bytes[..self.next_len].copy_from_slice(&self.next[..self.next_len]);
-        (self.len, self.segment) = (self.next_len, self.next_len);
-        let mut count = usize::from(self.next_len > 0);
-        self.next_len = 0;
-        while count < segments && self.len + V1_FRAME_MAX <= self.bytes.len() {
-            let Some(len) = poll(&mut self.bytes[self.len..self.len + V1_FRAME_MAX]) else { break };
-            if count == 0 {
-                self.segment = len;
-            } else if len > self.segment {
-                self.next[..len].copy_from_slice(&self.bytes[self.len..self.len + len]);
+        let head = if channel.is_some() { channel_data::HEADER_LEN } else { 0 };
+        (self.len, self.segment) = (0, 0);
+        let mut count = 0;
+        while count < segments && self.len + head + V1_FRAME_MAX <= self.bytes.len() {
+            let (before, room) = self.bytes[self.len..].split_at_mut(head);
+            let room = &mut room[..V1_FRAME_MAX];
+            let len = match std::mem::take(&mut self.next_len) {
+                0 => poll(room),
+                len => {
+                    room[..len].copy_from_slice(&self.next[..len]);
+                    Some(len)
+                }
+            };
+            let Some(len) = len else { break };
+            if count > 0 && head + len > self.segment {
+                self.next[..len].copy_from_slice(&room[..len]);
                 self.next_len = len;
                 break;
             }
-            self.len += len;
+            if let Some(channel) = channel {
+                before.copy_from_slice(&channel_data::header(channel, len as u16));
+            }
+            if count == 0 {
+                self.segment = head + len;
+            }
+            self.len += head + len;
             count += 1;
-            if len < self.segment {
+            if head + len < self.segment {
                 break;
             }
         }
@@ -190,7 +242,7 @@ mod tests {
         let mut rest = lens.iter();
         let mut train = Train::new();
         let mut trains = Vec::new();
-        while train.load(segments, |out| {
+        while train.load(segments, None, |out| {
             let len = *rest.next()?;
             out[..len].fill(len as u8);
             Some(len)
@@ -211,5 +263,27 @@ mod tests {
         let many = trains(64, &[1_232; 130]);
         assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [53, 53, 24]);
         assert!(trains(64, &[]).is_empty());
+    }
+
+    #[test]
+    fn by_a_channel_each_datagram_has_its_head() {
+        let mut rest = [160, 160, 80, 1_232].into_iter();
+        let mut poll = |out: &mut [u8]| {
+            let len = rest.next()?;
+            out[..len].fill(len as u8);
+            Some(len)
+        };
+        let mut train = Train::new();
+        let mut trains: Vec<Vec<usize>> = Vec::new();
+        while train.load(64, Some(0x4007), &mut poll) {
+            let data = train.bytes().chunks(train.segment).map(|datagram| {
+                let (number, data) = channel_data::read(datagram).unwrap();
+                assert_eq!((number, 4 + data.len()), (0x4007, datagram.len()));
+                assert!(data.iter().all(|byte| *byte == data.len() as u8));
+                data.len()
+            });
+            trains.push(data.collect());
+        }
+        assert_eq!(trains, [&[160, 160, 80][..], &[1_232]]);
     }
 }

@@ -8,11 +8,13 @@ pub mod corpus;
 pub mod mutate;
 mod stun;
 mod turn;
+mod turn_client;
 mod wire;
 mod wire_v1;
 
 pub use stun::fuzz_stun;
 pub use turn::fuzz_turn;
+pub use turn_client::fuzz_turn_client;
 pub use wire::{
     fuzz_event, fuzz_frame, fuzz_header, fuzz_mutation, fuzz_tlv, fuzz_version, fuzz_write,
 };
@@ -42,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "body_v1", run: fuzz_body_v1 },
     Target { name: "stun", run: fuzz_stun },
     Target { name: "turn", run: fuzz_turn },
+    Target { name: "turn_client", run: fuzz_turn_client },
 ];
 
 /// The target called `name`.

@@ -155,6 +155,14 @@ impl Client {
         }
     }
 
+    /// Repeats at once what it asks: it may have gone where nobody hears it. Who was told to wait waits.
+    pub fn hurry(&mut self, now: Instant) {
+        if let Phase::Calling(call) = &mut self.phase {
+            self.pause = HELLO_FIRST;
+            call.next = call.next.min(now);
+        }
+    }
+
     /// Stops asking.
     pub fn rest(&mut self) {
         self.phase = Phase::Idle;
