@@ -9,27 +9,7 @@ mod support;
 use elara_core::limits::CYCLE_SENDS_MAX;
 use elara_shards::{Counters, Verdict};
 use support::frames::{frame, frame_of};
-use support::room::{InMemory, OverSyscall, OverUring, Place, Room};
-
-macro_rules! on_every_back_end {
-    ($($(#[$doc:meta])* fn $name:ident<$place:ident>() $body:block)*) => {$(
-        mod $name {
-            use super::*;
-
-            $(#[$doc])*
-            fn conversation<$place: Place>() $body
-
-            #[test]
-            fn over_uring() { conversation::<OverUring>() }
-
-            #[test]
-            fn over_syscall() { conversation::<OverSyscall>() }
-
-            #[test]
-            fn over_memory() { conversation::<InMemory>() }
-        }
-    )*};
-}
+use support::room::{Place, Room, on_every_back_end};
 
 #[path = "conformance/edge.rs"]
 mod edge;

@@ -5,7 +5,7 @@ use elara_core::limits::{LASTING_BUFFERS, SEND_TAGS};
 use elara_shards::io::{Io, Refusal, Slice, Train, Wait};
 
 use crate::support;
-use crate::support::room::{InMemory, OverSyscall, OverUring, Place};
+use crate::support::room::on_every_back_end;
 
 /// What has arrived at a bare back end, datagram by datagram, all in one cycle.
 pub(super) fn arrived<I: Io>(io: &mut I) -> Vec<(ClientAddr, Slice)> {

@@ -8,7 +8,7 @@ use elara_shards::io::{Io, Refusal, Slice, Wait};
 
 use crate::edge::arrived;
 use crate::support;
-use crate::support::room::{InMemory, OverSyscall, OverUring, Place};
+use crate::support::room::on_every_back_end;
 
 on_every_back_end! {
     fn more_of_its_own_than_the_arena_holds_leaves_too<P>() {
