@@ -35,7 +35,10 @@ fn allocates_nothing<P: Place>(shape: Shape, wire: Wire, rounds: u64, round: fn(
     let after = crowd.room.settle();
     assert_eq!(allocations, 0, "over {}: {said} frames, {after:?}", P::NAME);
     assert_eq!(after.of(Verdict::Forwarded) - before.of(Verdict::Forwarded), said);
-    assert_eq!((after.egress.busy, after.egress.failed), (before.egress.busy, before.egress.failed));
+    assert_eq!(
+        (after.egress.busy, after.egress.failed),
+        (before.egress.busy, before.egress.failed)
+    );
     assert!(said >= rounds && after.balanced(), "{after:?}");
 }
 

@@ -129,7 +129,8 @@ impl<P: Place> Crowd<P> {
             self.deliver();
         }
         if self.wire != Wire::V0 {
-            let all = |crowd: &Self| crowd.heard.iter().zip(&crowd.marked).all(|(n, is)| *n == 0 || *is);
+            let all =
+                |crowd: &Self| crowd.heard.iter().zip(&crowd.marked).all(|(n, is)| *n == 0 || *is);
             self.cycle_until("a MARK", all);
         }
         for _ in 0..3 {

@@ -219,6 +219,8 @@ impl Room<InMemory> {
 }
 
 /// Conversations over a [`Place`], each held on every back end.
+// Not every test has some for all of them.
+#[allow(unused_macros)]
 macro_rules! on_every_back_end {
     ($($(#[$doc:meta])* fn $name:ident<$place:ident>() $body:block)*) => {$(
         mod $name {
@@ -241,7 +243,6 @@ macro_rules! on_every_back_end {
     )*};
 }
 
-// Not every test has conversations for all of them.
 #[allow(unused_imports)]
 pub(crate) use on_every_back_end;
 
@@ -440,7 +441,8 @@ impl Place for InMemory {
         let span = Span::from_millis(1);
         let worked = io.strain().worked.as_nanos() + span.as_nanos();
         io.set_worked(Span::from_nanos(worked));
-        io.set_now(io.now() + span);
+        let now = io.now() + span;
+        io.set_now(now);
     }
 
     fn addr(&self, peer: usize) -> ClientAddr {
