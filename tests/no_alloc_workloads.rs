@@ -1,8 +1,8 @@
 //! The workloads of the benchmarks allocate nothing, in either wire, over every back end: a counting allocator
 //! around every cycle, and everyone hears all that is said.
 //!
-//! Before it counts, everyone has entered, spoken, waited and been sent a MARK: by then everything has grown to
-//! its size. MARKs go on being sent while it counts, and what waits goes on being put together.
+//! Before it counts, everyone has entered, spoken, waited, been sent a MARK and reported: by then everything has
+//! grown to its size. While it counts, everyone is marked again, and in a big room most frames wait.
 
 mod support;
 
@@ -31,6 +31,7 @@ fn allocates_nothing<P: Place>(shape: Shape, wire: Wire, rounds: u64, round: fn(
         round(&mut crowd);
         crowd.deliver();
     }
+    crowd.mark(round);
     let (allocations, said) = (crowd.allocations, crowd.said - said);
     let after = crowd.room.settle();
     assert_eq!(allocations, 0, "over {}: {said} frames, {after:?}", P::NAME);
@@ -79,7 +80,7 @@ fn livestream<P: Place>(wire: Wire) {
     allocates_nothing::<P>(shape, wire, 5, |crowd| crowd.say(0, PICTURE, BURST));
 }
 
-/// Two and two who talk, each frame in a datagram of its own.
+/// Two and two who talk.
 fn pairs<P: Place>(wire: Wire) {
     let shape = Shape { sessions: 10, members: 2, speakers: 2 };
     allocates_nothing::<P>(shape, wire, 20, |crowd| {

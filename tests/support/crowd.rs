@@ -6,7 +6,7 @@ use elara_core::crypto::Permissions;
 use elara_core::limits::{CYCLE_SENDS_MAX, HELD_FRAMES_MAX, HOLD_MS_MAX, V1_PADDED};
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::Bundle;
-use elara_core::wire::v1::control::{Control, Subscribe, Wish, kind};
+use elara_core::wire::v1::control::{Control, Report, Subscribe, Wish, kind};
 use elara_core::wire::v1::header::CLASS_CONTROL;
 use elara_shards::ShardConfig;
 use elara_shards::sys::counting::Counting;
@@ -33,8 +33,8 @@ pub struct Shape {
     pub speakers: usize,
 }
 
-/// Cycles in a row that may bring nobody anything before somebody asks why. The longest thing to wait for is a
-/// MARK, which is due 200 ms after the first frame; a cycle waits 20 ms at most, and one in memory is one.
+/// Cycles that may pass before somebody asks why. The longest thing to wait for is a MARK, which is due within
+/// 200 ms, and a cycle in memory takes one of them.
 const PATIENCE: usize = 1_000;
 /// Frames of 120 bytes that one speaker says in one train.
 const TRAIN: usize = 40;
@@ -116,23 +116,30 @@ impl<P: Place> Crowd<P> {
         self.cycle_until("all that was said", |crowd| crowd.heard == crowd.owed);
     }
 
+    /// One round, and cycles until everyone who has heard anything has been sent a MARK. In wire v0 nobody is.
+    pub fn mark(&mut self, round: impl Fn(&mut Self)) {
+        self.marked.fill(self.wire == Wire::V0);
+        round(self);
+        self.deliver();
+        self.cycle_until("a MARK", |crowd| {
+            crowd.heard.iter().zip(&crowd.marked).all(|(heard, marked)| *heard == 0 || *marked)
+        });
+    }
+
     /// Lets everything grow to its size: everyone lets small frames wait, and as many are said as may; then
-    /// it goes as it will, until everyone who hears anything has been sent a MARK.
+    /// it goes as it will. Whoever is marked says that nothing has come, and so is marked again as soon as
+    /// may be.
     pub fn warm_up(&mut self, round: impl Fn(&mut Self)) {
         if let Wire::V1 { hold_ms } = self.wire {
             self.let_wait(2, HOLD_MS_MAX);
             self.flood();
             self.let_wait(3, hold_ms);
         }
-        for _ in 0..3 {
-            round(self);
-            self.deliver();
-        }
-        if self.wire != Wire::V0 {
-            let all =
-                |crowd: &Self| crowd.heard.iter().zip(&crowd.marked).all(|(n, is)| *n == 0 || *is);
-            self.cycle_until("a MARK", all);
-        }
+        self.mark(&round);
+        self.say_all(|guest| {
+            let report = Report { n: 1.into(), received: 0.into(), arrival_us: 0.into() };
+            guest.control(&[Control::Report(&report)])
+        });
         for _ in 0..3 {
             round(self);
             self.deliver();
@@ -153,11 +160,16 @@ impl<P: Place> Crowd<P> {
     }
 
     fn let_wait(&mut self, version: u32, hold_ms: u8) {
-        for (peer, guest) in self.guests.iter_mut().enumerate() {
+        self.say_all(|guest| {
             let everything = [Wish::EVERYTHING];
-            let wish = Subscribe::new(version, hold_ms, &everything);
-            let frame = guest.control(&[Control::Subscribe(wish)]);
-            self.room.say(peer, &frame);
+            guest.control(&[Control::Subscribe(Subscribe::new(version, hold_ms, &everything))])
+        });
+    }
+
+    /// Everyone says something to the relay.
+    fn say_all(&mut self, something: impl Fn(&mut Guest) -> Vec<u8>) {
+        for (peer, guest) in self.guests.iter_mut().enumerate() {
+            self.room.say(peer, &something(guest));
             if peer % 64 == 63 {
                 self.room.settle();
             }
@@ -166,7 +178,7 @@ impl<P: Place> Crowd<P> {
         self.hear();
     }
 
-    /// As many small frames of each session at once as may wait there, or half of it.
+    /// So many small frames at once that in no session more will ever wait.
     fn flood(&mut self) {
         let Shape { members, speakers, .. } = self.shape;
         let frames = (HELD_FRAMES_MAX * 3 / 5).min(10 * CYCLE_SENDS_MAX / members);
