@@ -116,13 +116,15 @@ impl<P: Place> Crowd<P> {
         self.cycle_until("all that was said", |crowd| crowd.heard == crowd.owed);
     }
 
-    /// One round, and cycles until everyone who has heard anything has been sent a MARK. In wire v0 nobody is.
+    /// One round, and cycles until everyone who hears it has been sent a MARK. In wire v0 nobody is.
     pub fn mark(&mut self, round: impl Fn(&mut Self)) {
+        let before = self.heard.clone();
         self.marked.fill(self.wire == Wire::V0);
         round(self);
         self.deliver();
         self.cycle_until("a MARK", |crowd| {
-            crowd.heard.iter().zip(&crowd.marked).all(|(heard, marked)| *heard == 0 || *marked)
+            let hears = crowd.heard.iter().zip(&before).map(|(after, before)| after > before);
+            hears.zip(&crowd.marked).all(|(hears, marked)| !hears || *marked)
         });
     }
 
