@@ -168,8 +168,8 @@ struct Post<I> {
 
 /// More than there is room for under way.
 const LETTERS: u32 = 400;
-/// What has not come within this, some ten times the longest way, does not come.
-const NEVER: Duration = Duration::from_secs(20);
+/// What has not come within this, some thirty times the longest way, does not come.
+const NEVER: Duration = Duration::from_secs(30);
 
 impl<I: Io> Post<I> {
     fn new(apart: &Apart, make: Make<I>) -> Self {

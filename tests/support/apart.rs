@@ -15,8 +15,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 pub const RELAY: [u8; 4] = [10, 77, 0, 1];
 pub const PEERS: [u8; 4] = [10, 77, 0, 2];
 
-/// A conversation that takes longer is stuck: some twenty times what the longest takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A conversation that takes longer is stuck: some hundred times what the longest takes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The namespaces; gone with this value.
 pub struct Apart {
