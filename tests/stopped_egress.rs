@@ -1,72 +1,37 @@
 //! An egress that is stopped does not slow what comes in, nor other sessions: counted, not timed.
 //!
-//! The relay stands in a network namespace of its own. One session's receivers are behind a pair of virtual
-//! cards whose way out lets next to nothing through; another's are on loopback. Needs root: where that
-//! cannot be had, set `ELARA_WITHOUT_ROOT=1`, and the test says that it did not run.
+//! The relay stands in a network namespace of its own. Some receivers are behind a pair of virtual cards
+//! whose way out lets next to nothing through; others are on loopback. Needs root: where that cannot be
+//! had, set `ELARA_WITHOUT_ROOT=1`, and the test says that it did not run.
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::Command as Program;
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
+use elara_core::ClientAddr;
+use elara_shards::io::Wait;
 use elara_shards::io::syscall::Syscall;
 use elara_shards::io::uring::Uring;
 use elara_shards::mailbox::{Receiver, Sender, mailbox};
+use elara_shards::sys::options::set_buffers;
 use elara_shards::sys::wait::Bell;
 use elara_shards::{Command, Counters, Io, Report, Shard, Verdict, socket};
+use support::apart::{Apart, PEERS, RELAY, converse};
 use support::frames::frame_of;
 use support::room::open_config;
-use support::space::{run, within, without_root};
+
+type Make<I> = fn(UdpSocket, &Bell) -> std::io::Result<I>;
 
 const NEAR: u64 = 1;
 const FAR: u64 = 2;
 /// What each session's first peer says, one frame a round.
 const ROUNDS: u64 = 6_000;
-
-/// Two namespaces with a pair of virtual cards between them; gone with this value.
-struct Apart {
-    relay: String,
-    peers: String,
-}
-
-impl Apart {
-    fn new(name: &str) -> Self {
-        let name = format!("elara-{}-{name}", std::process::id());
-        let apart = Self { relay: format!("{name}-relay"), peers: format!("{name}-peers") };
-        let (a, b) = (&apart.relay, &apart.peers);
-        for space in [a, b] {
-            run(&format!("ip netns add {space}"));
-            run(&format!("ip -n {space} link set lo up"));
-        }
-        run(&format!("ip -n {a} link add way type veth peer name way netns {b}"));
-        for (space, address) in [(a, "10.77.0.1/24"), (b, "10.77.0.2/24")] {
-            run(&format!("ip -n {space} addr add {address} dev way"));
-            run(&format!("ip -n {space} link set way up"));
-        }
-        apart
-    }
-
-    /// From here on next to nothing leaves the relay's card; `limit` bytes wait for it.
-    fn stop(&self, limit: u32) {
-        let relay = &self.relay;
-        run(&format!(
-            "tc -n {relay} qdisc add dev way root tbf rate 8kbit burst 2000 limit {limit}"
-        ));
-    }
-
-    fn let_go(&self) {
-        run(&format!("tc -n {} qdisc del dev way root", self.relay));
-    }
-}
-
-impl Drop for Apart {
-    fn drop(&mut self) {
-        for space in [&self.relay, &self.peers] {
-            let _ = Program::new("ip").args(["netns", "del", space]).status();
-        }
-    }
-}
+/// More bytes may wait for a card than a socket may have under way.
+const LONG: u32 = 1_000_000_000;
 
 fn peers(at: Ipv4Addr, relay: SocketAddr) -> Vec<UdpSocket> {
     let peer = |_| {
@@ -89,7 +54,7 @@ struct Scene<I> {
 }
 
 impl<I: Io> Scene<I> {
-    fn new(apart: &Apart, make: fn(UdpSocket, &Bell) -> std::io::Result<I>) -> Self {
+    fn new(apart: &Apart, make: Make<I>) -> Self {
         let relay = socket::bind((Ipv4Addr::UNSPECIFIED, 0).into(), 1).unwrap().remove(0);
         let port = relay.local_addr().unwrap().port();
         let bell = Arc::new(Bell::new().unwrap());
@@ -98,8 +63,7 @@ impl<I: Io> Scene<I> {
         let io = make(relay, &Bell::new().unwrap()).unwrap();
         let shard = Shard::new(io, open_config(), inbox, outbox);
         let near = peers(Ipv4Addr::LOCALHOST, (Ipv4Addr::LOCALHOST, port).into());
-        let there = SocketAddr::from((Ipv4Addr::new(10, 77, 0, 1), port));
-        let far = within(&apart.peers, || peers(Ipv4Addr::new(10, 77, 0, 2), there));
+        let far = apart.among_peers(|| peers(PEERS.into(), (RELAY, port).into()));
         let mut scene = Self { shard, commands, reports, near, far, said: 0 };
         for peer in 0..3 {
             scene.say(NEAR, peer);
@@ -163,7 +127,7 @@ fn nothing_was_slowed(before: &Counters, after: &Counters) {
     assert_eq!((after.overflowed, after.overruns), (before.overflowed, before.overruns));
 }
 
-fn a_short_queue<I: Io>(apart: &Apart, make: fn(UdpSocket, &Bell) -> std::io::Result<I>) {
+fn a_short_queue<I: Io>(apart: &Apart, make: Make<I>) {
     let mut scene = Scene::new(apart, make);
     // What finds no room in the card's queue is lost there, and takes no room in the socket.
     apart.stop(50_000);
@@ -175,10 +139,10 @@ fn a_short_queue<I: Io>(apart: &Apart, make: fn(UdpSocket, &Bell) -> std::io::Re
     apart.let_go();
 }
 
-fn a_long_queue<I: Io>(apart: &Apart, make: fn(UdpSocket, &Bell) -> std::io::Result<I>) {
+fn a_long_queue<I: Io>(apart: &Apart, make: Make<I>) {
     let mut scene = Scene::new(apart, make);
-    // More waits for the card than the socket may have under way: the send buffer is full.
-    apart.stop(1_000_000_000);
+    // Before the card's queue is full, the send buffer is.
+    apart.stop(LONG);
     let (heard, before, after) = scene.speak(ROUNDS);
     nothing_was_slowed(&before, &after);
     let busy = after.egress.busy - before.egress.busy;
@@ -190,30 +154,153 @@ fn a_long_queue<I: Io>(apart: &Apart, make: fn(UdpSocket, &Bell) -> std::io::Res
     assert!(heard > 0, "and all is well again");
 }
 
-fn in_both(name: &str, uring: fn(&Apart), syscall: fn(&Apart)) {
-    if without_root() {
-        return;
+/// A bare back end whose socket may have little under way, someone near and someone far.
+struct Post<I> {
+    io: I,
+    near: UdpSocket,
+    far: UdpSocket,
+    /// What was refused, by tag.
+    refused: BTreeSet<u32>,
+    /// What each has heard, by tag.
+    near_heard: Vec<u32>,
+    far_heard: Vec<u32>,
+}
+
+/// More than there is room for under way.
+const LETTERS: u32 = 400;
+/// What has not come within this, some thirty times the longest way, does not come.
+const NEVER: Duration = Duration::from_secs(30);
+
+impl<I: Io> Post<I> {
+    fn new(apart: &Apart, make: Make<I>) -> Self {
+        let relay = socket::bind((Ipv4Addr::UNSPECIFIED, 0).into(), 1).unwrap().remove(0);
+        // Less than what the receiver's own buffer holds.
+        set_buffers(relay.as_fd(), 64_000);
+        let same = relay.try_clone().unwrap();
+        let io = make(relay, &Bell::new().unwrap()).unwrap();
+        // Each send says itself that it does not wait.
+        same.set_nonblocking(false).unwrap();
+        let far = apart.among_peers(|| UdpSocket::bind((Ipv4Addr::from(PEERS), 0)).unwrap());
+        far.set_read_timeout(Some(NEVER)).unwrap();
+        let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        near.set_nonblocking(true).unwrap();
+        let (near_heard, far_heard) = (Vec::new(), Vec::new());
+        Self { io, near, far, refused: BTreeSet::new(), near_heard, far_heard }
     }
-    for (back_end, conversation) in [("u", uring), ("s", syscall)] {
-        let apart = Apart::new(&format!("{name}{back_end}"));
-        within(&apart.relay, || conversation(&apart));
+
+    /// Sends a datagram with this tag, that says it: even ones to the near one, odd ones to the far one.
+    fn send(&mut self, tag: u32) {
+        let to = if is_near(tag) { &self.near } else { &self.far };
+        let to = ClientAddr::from(to.local_addr().unwrap());
+        let mut letter = [0; 1_200];
+        letter[..4].copy_from_slice(&tag.to_le_bytes());
+        self.io.send_bytes(&to, &letter, tag);
     }
+
+    /// Hands over what was sent, and takes in what became of it.
+    fn hand_over(&mut self) {
+        self.io.enter(Wait::No).unwrap();
+        while self.io.receive().is_some() {}
+        while let Some(refusal) = self.io.refused() {
+            assert_eq!((refusal.datagrams, refusal.bytes), (1, 1_200), "{refusal:?}");
+            assert!(self.refused.insert(refusal.tag), "{refusal:?} is told twice");
+        }
+        let mut letter = [0; 1_500];
+        while self.near.recv(&mut letter).is_ok() {
+            self.near_heard.push(tag_of(&letter));
+        }
+    }
+
+    /// What the far one hears, up to that tag.
+    fn hear_far(&mut self, last: u32) {
+        let mut letter = [0; 1_500];
+        while self.far_heard.last() != Some(&last) {
+            let came = self.far.recv(&mut letter);
+            came.unwrap_or_else(|why| panic!("{last} never came: {why}; {:?}", self.far_heard));
+            self.far_heard.push(tag_of(&letter));
+        }
+    }
+
+    /// What was not refused of all up to that tag.
+    fn taken(&self, last: u32, near: bool) -> Vec<u32> {
+        let all = (1..=last).filter(|tag| is_near(*tag) == near);
+        all.filter(|tag| !self.refused.contains(tag)).collect()
+    }
+}
+
+const fn is_near(tag: u32) -> bool {
+    tag.is_multiple_of(2)
+}
+
+fn tag_of(letter: &[u8]) -> u32 {
+    u32::from_le_bytes(*letter.first_chunk().unwrap())
+}
+
+/// A back end that has been asked to send more than there was room for, on a way that is stopped.
+fn overfilled<I: Io>(apart: &Apart, make: Make<I>) -> Post<I> {
+    let mut post = Post::new(apart, make);
+    apart.stop(LONG);
+    for tag in 1..=LETTERS {
+        post.send(tag);
+        if tag % 16 == 0 {
+            post.hand_over();
+        }
+    }
+    post
+}
+
+fn whose_it_is<I: Io>(apart: &Apart, make: Make<I>) {
+    let post = overfilled(apart, make);
+    let egress = post.io.egress();
+    assert_eq!((egress.busy, egress.failed), (post.refused.len() as u64, 0));
+    assert_eq!(egress.sent + egress.busy, u64::from(LETTERS));
+    // One socket serves all: those near are refused too, and named.
+    for near in [true, false] {
+        let refused = post.refused.iter().filter(|tag| is_near(**tag) == near).count();
+        assert!(refused > 0 && !post.taken(LETTERS, near).is_empty(), "{near}: {refused}");
+    }
+    assert_eq!(post.near_heard, post.taken(LETTERS, true), "who is not named has got it");
+}
+
+fn nothing_is_parked<I: Io>(apart: &Apart, make: Make<I>) {
+    let mut post = overfilled(apart, make);
+    let refused = post.refused.len();
+    assert!(refused > 0, "there was room for all: {:?}", post.io.egress());
+    let taken = post.taken(LETTERS, false);
+    apart.flow(LONG);
+    post.hear_far(*taken.last().expect("there was room for some"));
+    // What comes next on the way is said next, and not what was refused.
+    for tag in [LETTERS + 1, LETTERS + 2, LETTERS + 3] {
+        post.send(tag);
+        post.hand_over();
+    }
+    post.hear_far(LETTERS + 3);
+    assert_eq!(post.far_heard, post.taken(LETTERS + 3, false));
+    assert_eq!(post.near_heard, post.taken(LETTERS + 3, true));
+    let egress = post.io.egress();
+    assert_eq!((post.refused.len(), egress.busy, egress.failed), (refused, refused as u64, 0));
 }
 
 #[test]
 fn what_is_lost_in_a_stopped_card_slows_nobody() {
-    in_both(
-        "short",
-        |apart| a_short_queue(apart, Uring::new),
-        |apart| a_short_queue(apart, Syscall::new),
-    );
+    converse("short-u", |apart| a_short_queue(apart, Uring::new));
+    converse("short-s", |apart| a_short_queue(apart, Syscall::new));
 }
 
 #[test]
 fn a_send_buffer_that_is_full_slows_nothing_that_comes_in() {
-    in_both(
-        "long",
-        |apart| a_long_queue(apart, Uring::new),
-        |apart| a_long_queue(apart, Syscall::new),
-    );
+    converse("long-u", |apart| a_long_queue(apart, Uring::new));
+    converse("long-s", |apart| a_long_queue(apart, Syscall::new));
+}
+
+#[test]
+fn a_send_buffer_that_is_full_names_whose_sends_it_refuses() {
+    converse("named-u", |apart| whose_it_is(apart, Uring::new));
+    converse("named-s", |apart| whose_it_is(apart, Syscall::new));
+}
+
+#[test]
+fn nothing_that_was_refused_is_sent_late() {
+    converse("late-u", |apart| nothing_is_parked(apart, Uring::new));
+    converse("late-s", |apart| nothing_is_parked(apart, Syscall::new));
 }

@@ -107,6 +107,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let slot = known.unwrap_or_else(|| {
             let slot = v1.rooms.insert(Room::new(session, now));
             v1.by_id.insert(session, slot);
+            // Enough for all rooms to stand in line for their chores at once.
+            v1.busy_rooms.reserve(v1.rooms.len().saturating_sub(v1.busy_rooms.len()));
             slot
         });
         let Some(room) = v1.rooms.get_mut(slot) else { return };

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use elara_core::crypto::exchange::Certificate;
-use elara_core::crypto::handshake::{Client, E2eMode, Heard, Link, Membership, RelayKeys, Terms};
+use elara_core::crypto::handshake::{
+    Client, E2eMode, Heard, Link, Membership, RETRY_LEN, RelayKeys, Terms, WELCOME_LEN,
+};
 use elara_core::crypto::seal::Sealer;
 use elara_core::crypto::{
     Claims, EpochSecret, ExchangeKey, Identity, Issuers, Permissions, Scratch, Secret, Subject,
@@ -16,6 +18,7 @@ use elara_core::time::{Instant, UnixMillis};
 use elara_core::wire::Header;
 use elara_core::wire::header::Class;
 use elara_core::wire::v1::control::{Control, ControlWriter, Controls, Ping, Subscribe, Wish};
+use elara_core::wire::v1::header::CLASS_HANDSHAKE;
 use elara_core::wire::v1::{Bundle, FrameMut, KeyName, Kind, Tlvs};
 use elara_core::{NodeId, SessionId};
 use elara_shards::{Access, Counters, ShardConfig};
@@ -256,9 +259,26 @@ impl<P: Place> Party for Room<P> {
     fn knock(&mut self, peer: usize, guest: &mut Guest) {
         let hello = guest.hello();
         self.say(peer, &hello);
-        let mut heard = self.heard(peer);
-        let welcome = heard.iter().position(|datagram| datagram.len() == 166);
-        guest.welcomed(&heard.swap_remove(welcome.expect("a WELCOME")));
+        loop {
+            let heard = self.heard(peer);
+            let answer = |len: usize| {
+                let is_one = |it: &&Vec<u8>| it.len() == len && it[20] == CLASS_HANDSHAKE;
+                heard.iter().find(is_one)
+            };
+            if let Some(welcome) = answer(WELCOME_LEN) {
+                return guest.welcomed(welcome);
+            }
+            if let Some(retry) = answer(RETRY_LEN) {
+                assert!(matches!(guest.answered(retry), Heard::Retry));
+                let again = guest.hello_again();
+                self.say(peer, &again);
+                continue;
+            }
+            // Where many enter at once, its turn comes.
+            assert!(self.shard.counters().hellos_waiting > 0, "no WELCOME");
+            self.place.elapse(self.shard.io());
+            self.cycle();
+        }
     }
 
     fn after(&mut self, peer: usize, bytes: &[u8]) -> Counters {

@@ -5,7 +5,9 @@
 // Each test is a crate of its own and uses its own part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod apart;
 pub mod caller;
+pub mod crowd;
 pub mod folder;
 pub mod frames;
 pub mod guest;

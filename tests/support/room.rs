@@ -4,6 +4,7 @@
 //! been received, forwarded and delivered. Loopback delivers within the sender's system call, so a
 //! room over real sockets needs neither threads nor waiting.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use elara_shards::io::syscall::Syscall;
 use elara_shards::io::uring::Uring;
 use elara_shards::mailbox::{Receiver, Sender, mailbox};
 use elara_shards::shard::V0Policy;
+use elara_shards::sys::cpu::raise_descriptor_limit;
 use elara_shards::sys::message::Family;
 use elara_shards::sys::mmsg::SendBatch;
 use elara_shards::sys::options::set_buffers;
@@ -47,6 +49,12 @@ pub trait Place {
 
     /// What peer `to` has received since the last time, datagram by datagram.
     fn heard(&mut self, io: &mut Self::Io, to: usize) -> Vec<Vec<u8>>;
+
+    /// Tells `each` what anyone has received since the last time: which peer, and the datagram.
+    fn drain(&mut self, io: &mut Self::Io, each: &mut dyn FnMut(usize, &[u8]));
+
+    /// A millisecond passes in which the shard works. Where the clock is real it does so by itself.
+    fn elapse(&mut self, io: &mut Self::Io);
 
     /// The address the relay sees of a peer.
     fn addr(&self, peer: usize) -> ClientAddr;
@@ -106,13 +114,18 @@ impl<P: Place> Room<P> {
         self.shard.cycle().expect("the back end works");
     }
 
+    /// One cycle that does not wait.
+    pub fn cycle_at_once(&mut self) {
+        self.nudge();
+        self.cycle();
+        while self.reports.take().is_some() {}
+    }
+
     /// Cycles until nothing is under way, and answers the counters.
     pub fn settle(&mut self) -> Counters {
         let mut before = None;
         loop {
-            self.nudge();
-            self.cycle();
-            while self.reports.take().is_some() {}
+            self.cycle_at_once();
             let counters = self.shard.counters();
             let now = (counters.datagrams, counters.egress);
             if before.replace(now) == Some(now) {
@@ -163,15 +176,22 @@ impl<P: Place> Room<P> {
         self.settle();
     }
 
-    /// A command in the mailbox keeps the next cycle from waiting.
+    /// A command in the mailbox keeps the next cycle from waiting. This one is answered without allocating.
     fn nudge(&self) {
-        self.commands.post(Command::Counters { ticket: 0 }).expect("there is room");
+        let nobodys = SessionId(u64::MAX);
+        let command = Command::Session { ticket: 0, session: nobodys };
+        self.commands.post(command).expect("there is room");
     }
 
     /// What a peer has received since the last time.
     pub fn heard(&mut self, to: usize) -> Vec<Vec<u8>> {
         self.settle();
         self.place.heard(self.shard.io(), to)
+    }
+
+    /// Tells `each` what anyone has received since the last time, as far as it has left.
+    pub fn drain(&mut self, mut each: impl FnMut(usize, &[u8])) {
+        self.place.drain(self.shard.io(), &mut each);
     }
 }
 
@@ -199,6 +219,34 @@ impl Room<InMemory> {
     }
 }
 
+/// Conversations over a [`Place`], each held on every back end.
+// Not every test has some for all of them.
+#[allow(unused_macros)]
+macro_rules! on_every_back_end {
+    ($($(#[$doc:meta])* fn $name:ident<$place:ident>() $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            use $crate::support::room::{InMemory, OverSyscall, OverUring, Place};
+
+            $(#[$doc])*
+            fn conversation<$place: Place>() $body
+
+            #[test]
+            fn over_uring() { conversation::<OverUring>() }
+
+            #[test]
+            fn over_syscall() { conversation::<OverSyscall>() }
+
+            #[test]
+            fn over_memory() { conversation::<InMemory>() }
+        }
+    )*};
+}
+
+#[allow(unused_imports)]
+pub(crate) use on_every_back_end;
+
 /// A place made of real sockets on loopback.
 pub struct Loopback {
     pub(super) relay: SocketAddr,
@@ -208,6 +256,8 @@ pub struct Loopback {
 
 impl Loopback {
     fn around(peers: usize) -> (Self, UdpSocket) {
+        let descriptors = raise_descriptor_limit();
+        assert!(descriptors > peers as u64, "{peers} sockets want a higher hard limit: ulimit -Hn");
         let relay = socket::bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
         let place = Self {
             relay: relay.local_addr().unwrap(),
@@ -226,13 +276,16 @@ impl Loopback {
     }
 
     fn heard(&self, to: usize) -> Vec<Vec<u8>> {
+        let mut heard = Vec::new();
+        read(&self.peers[to], &mut [0; 65_536], |datagram| heard.push(datagram.to_vec()));
+        heard
+    }
+
+    fn drain(&self, each: &mut dyn FnMut(usize, &[u8])) {
         let mut buffer = [0; 65_536];
-        std::iter::from_fn(|| match self.peers[to].recv(&mut buffer) {
-            Ok(len) => Some(buffer[..len].to_vec()),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
-            Err(error) => panic!("a peer's socket: {error}"),
-        })
-        .collect()
+        for (peer, socket) in self.peers.iter().enumerate() {
+            read(socket, &mut buffer, |datagram| each(peer, datagram));
+        }
     }
 
     fn addr(&self, peer: usize) -> ClientAddr {
@@ -244,6 +297,17 @@ fn peer() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_nonblocking(true).unwrap();
     socket
+}
+
+/// Reads all that waits in a peer's socket.
+fn read(socket: &UdpSocket, buffer: &mut [u8], mut each: impl FnMut(&[u8])) {
+    loop {
+        match socket.recv(buffer) {
+            Ok(len) => each(&buffer[..len]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+            Err(error) => panic!("a peer's socket: {error}"),
+        }
+    }
 }
 
 /// Loopback around the io_uring back end.
@@ -278,6 +342,12 @@ macro_rules! loopback {
             fn heard(&mut self, _: &mut $io, to: usize) -> Vec<Vec<u8>> {
                 self.0.heard(to)
             }
+
+            fn drain(&mut self, _: &mut $io, each: &mut dyn FnMut(usize, &[u8])) {
+                self.0.drain(each);
+            }
+
+            fn elapse(&mut self, _: &mut $io) {}
 
             fn addr(&self, peer: usize) -> ClientAddr {
                 self.0.addr(peer)
@@ -362,6 +432,28 @@ impl Place for InMemory {
 
     fn heard(&mut self, io: &mut Memory, to: usize) -> Vec<Vec<u8>> {
         self.heard_from(io, to).into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
+    fn drain(&mut self, io: &mut Memory, each: &mut dyn FnMut(usize, &[u8])) {
+        let peers: HashMap<ClientAddr, usize> =
+            self.addrs.iter().enumerate().map(|(peer, addr)| (*addr, peer)).collect();
+        let mut tell = |to: &ClientAddr, bytes: &[u8]| {
+            if let Some(peer) = peers.get(to) {
+                each(*peer, bytes);
+            }
+        };
+        self.delivered.drain(..).for_each(|(_, to, bytes)| tell(&to, &bytes));
+        let sent = io.sent().filter(|sent| sent.outcome == Outcome::Sent);
+        sent.for_each(|sent| tell(&sent.to, sent.bytes));
+        io.clear_sent();
+    }
+
+    fn elapse(&mut self, io: &mut Memory) {
+        let span = Span::from_millis(1);
+        let worked = io.strain().worked.as_nanos() + span.as_nanos();
+        io.set_worked(Span::from_nanos(worked));
+        let now = io.now() + span;
+        io.set_now(now);
     }
 
     fn addr(&self, peer: usize) -> ClientAddr {
