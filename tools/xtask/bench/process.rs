@@ -2,11 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{fmt, fs};
+use std::fs;
 
 use elara_shards::sys::cpu;
 
@@ -19,7 +19,7 @@ pub(super) const RELAY_CPU: usize = 0;
 /// Who loads it runs here.
 pub(super) const LOAD_CPU: usize = 1;
 /// How long a process may take to say what must be known, and to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A process and what it has said. Asked to end when dropped, and killed when it does not.
 pub(super) struct Running {
@@ -37,17 +37,9 @@ impl Running {
     /// # Errors
     /// When it cannot be started, or does not say so.
     pub(super) fn start(command: &Run, last: &'static str) -> Result<Self, String> {
-        let wrong = |error: &dyn fmt::Display| format!("`{command}`: {error}");
-        // A child inherits the affinity of the thread that starts it, so a thread of our own is pinned.
-        let started = thread::scope(|scope| {
-            let start = || {
-                cpu::pin(RELAY_CPU)?;
-                let mut command = command.command();
-                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
-            };
-            scope.spawn(start).join().expect("starting a process does not panic")
-        });
-        let mut child = started.map_err(|error| wrong(&error))?;
+        let mut child = spawn(command, |child| {
+            child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        })?;
         let input = child.stdin.take().expect("it was asked to be piped");
         let output = child.stdout.take().expect("it was asked to be piped");
         let (tell, told) = mpsc::channel();
@@ -67,7 +59,7 @@ impl Running {
             }
         }
         stop(&mut child);
-        Err(wrong(&"it did not say where it listens"))
+        Err(format!("`{command}`: it did not say where it listens"))
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -89,6 +81,27 @@ impl Drop for Running {
     fn drop(&mut self) {
         stop(&mut self.child);
     }
+}
+
+/// Starts `command` on the relay's cpu, with its files as `prepare` has them.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) fn spawn(
+    command: &Run,
+    prepare: impl FnOnce(&mut Command) + Send,
+) -> Result<Child, String> {
+    // A child inherits the affinity of the thread that starts it, so a thread of our own is pinned.
+    let started = thread::scope(|scope| {
+        let start = || {
+            cpu::pin(RELAY_CPU)?;
+            let mut child = command.command();
+            prepare(&mut child);
+            child.spawn()
+        };
+        scope.spawn(start).join().expect("starting a process does not panic")
+    });
+    started.map_err(|error| format!("`{command}`: {error}"))
 }
 
 /// Lets a child tidy up behind itself, as long as that takes no longer than it should.

@@ -64,6 +64,7 @@ mod tests {
             (include_str!("../../../docs/PERFORMANCE.md"), "flood"),
             (include_str!("../../../docs/PERFORMANCE.md"), "memory"),
             (include_str!("../../../docs/PERFORMANCE.md"), "growth"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "peers"),
             (include_str!("../../../docs/PERFORMANCE.md"), "instructions"),
             (include_str!("../../../README.md"), "headline"),
         ] {
