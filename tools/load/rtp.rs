@@ -150,7 +150,11 @@ mod tests {
             assert_eq!(packet[0], 0x80);
             assert_eq!(packet[1], if last { 0x80 | 96 } else { 96 });
             assert_eq!(packet[2..4], (sequence as u16).to_be_bytes());
-            assert_eq!(packet[4..8], 180_001u32.to_be_bytes(), "two seconds at 90 kHz, as ticks go");
+            assert_eq!(
+                packet[4..8],
+                180_001u32.to_be_bytes(),
+                "two seconds at 90 kHz, as ticks go"
+            );
             assert_eq!(packet[8..12], 1_000u32.to_be_bytes());
             let load = Seen::Load { sender: 0, scheduled: 2_000_000_000, sequence };
             assert_eq!(packets.inspect(5, packet), load);

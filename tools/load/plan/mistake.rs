@@ -353,9 +353,18 @@ mod tests {
             (mistake_rtp(|p| p.wiring = None), ["--rtp ADDRESS,..", "--rtp-port"]),
             (mistake_rtp(|p| p.sessions = 19), ["20 addresses for 19 sessions", "one for each"]),
             (mistake_rtp(|p| p.senders = 2), ["--senders 2", "leave it out"]),
-            (mistake_rtp(|p| rewire(p, |w| w.first_port = 65_400)), ["--rtp-port 65400", "1 to 65336"]),
-            (mistake_rtp(|p| rewire(p, |w| w.first_port = 0)), ["--rtp-port 0", "200 participants"]),
-            (mistake_rtp(|p| rewire(p, |w| w.to[9].set_port(0))), ["127.0.0.1:0", "address and port"]),
+            (
+                mistake_rtp(|p| rewire(p, |w| w.first_port = 65_400)),
+                ["--rtp-port 65400", "1 to 65336"],
+            ),
+            (
+                mistake_rtp(|p| rewire(p, |w| w.first_port = 0)),
+                ["--rtp-port 0", "200 participants"],
+            ),
+            (
+                mistake_rtp(|p| rewire(p, |w| w.to[9].set_port(0))),
+                ["127.0.0.1:0", "address and port"],
+            ),
             (mistake_rtp(|p| p.hold_ms = 1), ["--hold", "leave it out"]),
             (mistake(|p| p.pid = Some(pid)), ["--pid 4294967295", "pidof"]),
             (mistake(|p| p.cpu = Some(9_999)), ["--cpu 9999", "one of ["]),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::process::{DevRelay, LOAD_CPU};
-use super::workload::{Shape, Workload};
+use super::workload::Workload;
 use crate::shell::{Places, Run, run as program};
 
 /// What the generator is told.
@@ -44,7 +44,7 @@ impl Load {
         };
         let shape = self.workload.shape();
         let shape = match target {
-            Target::Rtp(to, _) => Shape { sessions: to.len() as u32, ..shape },
+            Target::Rtp(to, _) => shape.in_sessions(to.len() as u32),
             Target::V0(_) | Target::V1(_) => shape,
         };
         args.extend(shape.arguments());
@@ -95,7 +95,8 @@ mod tests {
             Load { workload: Workload::Video, rate: 30.0, seconds: 1, size: 1_200, more: vec![] };
         let places = Places { root: ".".into(), target: "target".into() };
         let typed = load.command(&Target::Rtp(&to, 20_000), 7, &places).to_string();
-        let told = "--rtp 127.0.0.1:5004,127.0.0.1:5006 --rtp-port 20000 --model video --sessions 2 ";
+        let told =
+            "--rtp 127.0.0.1:5004,127.0.0.1:5006 --rtp-port 20000 --model video --sessions 2 ";
         assert!(typed.contains(told), "{typed}");
     }
 }

@@ -164,7 +164,9 @@ impl<'a> Race<'a> {
             let ceiling = ceilings.get(at);
             let (rate, note) = match load {
                 Load::Same => (Some(same), None),
-                Load::Own => (ceiling.and_then(Ceiling::near), ceiling.and_then(|it| it.note.clone())),
+                Load::Own => {
+                    (ceiling.and_then(Ceiling::near), ceiling.and_then(|it| it.note.clone()))
+                }
             };
             (Heat { contestant, shown: Vec::new(), note }, rate)
         };

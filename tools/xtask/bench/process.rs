@@ -1,12 +1,12 @@
 //! A process that is measured: started on its cpu, heard until it has said what must be known, stopped.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use std::fs;
 
 use elara_shards::sys::cpu;
 

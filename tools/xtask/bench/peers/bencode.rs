@@ -1,4 +1,4 @@
-//! Bencode, as far as rtpengine's control protocol needs it: texts in a dictionary out, anything in.
+//! Bencode, as far as rtpengine's control protocol needs it: a dictionary of texts out, anything in.
 //!
 //! ```text
 //!   d 7:command 4:ping e        {"command": "ping"}
@@ -10,11 +10,24 @@ use serde_json::{Map, Value};
 /// Lists and dictionaries in each other, at most.
 const DEPTH_MAX: usize = 16;
 
-/// A dictionary of texts.
-pub(super) fn dictionary(entries: &[(&str, &str)]) -> String {
+/// What stands in a dictionary.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Entry<'a> {
+    Text(&'a str),
+    Texts(&'a [&'a str]),
+}
+
+/// A dictionary.
+pub(super) fn dictionary(entries: &[(&str, Entry<'_>)]) -> String {
     let text = |text: &str| format!("{}:{text}", text.len());
-    let body: String =
-        entries.iter().map(|(key, value)| format!("{}{}", text(key), text(value))).collect();
+    let value = |entry: &Entry<'_>| match entry {
+        Entry::Text(one) => text(one),
+        Entry::Texts(all) => {
+            let all: String = all.iter().map(|one| text(one)).collect();
+            format!("l{all}e")
+        }
+    };
+    let body: String = entries.iter().map(|(key, entry)| text(key) + &value(entry)).collect();
     format!("d{body}e")
 }
 
@@ -74,9 +87,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let ping = dictionary(&[("command", "ping"), ("sdp", "v=0\r\n")]);
-        assert_eq!(ping, "d7:command4:ping3:sdp5:v=0\r\ne");
-        assert_eq!(read(ping.as_bytes()), Some(json!({"command": "ping", "sdp": "v=0\r\n"})));
+        let flags = Entry::Texts(&["one", "two"]);
+        let text = dictionary(&[("sdp", Entry::Text("v=0\r\n")), ("flags", flags)]);
+        assert_eq!(text, "d3:sdp5:v=0\r\n5:flagsl3:one3:twoee");
+        let value = json!({"sdp": "v=0\r\n", "flags": ["one", "two"]});
+        assert_eq!(read(text.as_bytes()), Some(value));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::contestant::Shown;
 
-/// Runs of one search, at most.
+/// Rates that one search tries, at most.
 const PROBES: u32 = 12;
 /// The search ends when what was clean and what was not are this close.
 const CLOSE: f64 = 1.06;
@@ -48,7 +48,11 @@ impl Ceiling {
     ) -> Result<Self, String> {
         let mut climb = Climb { next: nominal, best: None, wall: None };
         for _ in 0..PROBES {
-            let shown = probe(climb.next)?;
+            let mut shown = probe(climb.next)?;
+            if !shown.is_clean() {
+                // A machine stumbles; a limit is there the second time as well.
+                shown = probe(climb.next)?;
+            }
             if climb.take(shown) {
                 break;
             }
@@ -140,7 +144,7 @@ mod tests {
         let rate = ceiling.rate.unwrap();
         assert!((970.0 / CLOSE..970.0).contains(&rate), "{rate}");
         assert_eq!((ceiling.note.as_deref(), ceiling.near()), (None, Some((rate * NEAR).floor())));
-        assert!(probes <= PROBES as usize);
+        assert!(probes <= 2 * PROBES as usize);
     }
 
     #[test]

@@ -64,9 +64,8 @@ impl Who {
     pub(super) fn contestants(self, places: &Places) -> Result<Vec<Contestant>, String> {
         let floor = |io: Io| Contestant::Floor(io.technique(Manner::Gather));
         let peer = |program: &str, how: &str| {
-            let file = installed(program).ok_or_else(|| {
-                format!("{program} is left out: it is not installed here ({how})")
-            });
+            let file = installed(program)
+                .ok_or_else(|| format!("{program} is left out: it is not installed here ({how})"));
             file.map(|file| vec![Contestant::Peer(self, file)])
         };
         match self {
@@ -213,9 +212,7 @@ impl Contestant {
         let (target, pid) = match &started {
             Live::Ours(started) => (started.target(self.case()), started.pid()),
             Live::Learner(running) => (Target::V0(running.addr), running.pid()),
-            Live::Wired(wired) => {
-                (Target::Rtp(&wired.to, wired.first_port), wired.daemon.pid())
-            }
+            Live::Wired(wired) => (Target::Rtp(&wired.to, wired.first_port), wired.daemon.pid()),
         };
         let report = report(&load.command(&target, pid, places).read()?)?;
         shown(&report).ok_or_else(|| format!("elara-load said no cost: {report}"))
@@ -310,7 +307,10 @@ mod tests {
         };
         assert!(shown(&report(150)).unwrap().is_clean());
         let piled = shown(&report(151)).unwrap();
-        assert!(!piled.is_clean() && piled.to_string().contains("1.5 % still under way"), "{piled}");
+        assert!(
+            !piled.is_clean() && piled.to_string().contains("1.5 % still under way"),
+            "{piled}"
+        );
         assert!(shown(&json!({"delivered": 1})).is_none());
     }
 

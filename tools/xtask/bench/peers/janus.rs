@@ -18,9 +18,11 @@ use crate::bench::process::PATIENCE;
 use crate::shell::run;
 
 /// Plugins that Debian's package brings and nobody needs here.
-const NEEDLESS: [&str; 9] = [
+const NEEDLESS: [&str; 11] = [
     "audiobridge",
+    "duktape",
     "echotest",
+    "lua",
     "nosip",
     "recordplay",
     "sip",
@@ -30,7 +32,7 @@ const NEEDLESS: [&str; 9] = [
     "voicemail",
 ];
 /// Other ways to be told.
-const MUTE: [&str; 6] = ["mqtt", "nanomsg", "pfunix", "rabbitmq", "websockets", "zmq"];
+const MUTE: [&str; 5] = ["mqtt", "nanomsg", "pfunix", "rabbitmq", "websockets"];
 
 /// Starts the program `janus` for these seats; its files go to `dir`.
 ///
@@ -48,7 +50,7 @@ pub(super) fn start(janus: &Path, seats: Seats, dir: &Path) -> Result<Wired, Str
     let create = json!({"janus": "create", "transaction": "elara"});
     let ready = || post(at, "/janus", &create).ok();
     let (daemon, session) = Daemon::start(&command, &dir.join("janus.log"), ready)?;
-    let mut room = Room::enter(at, &session)?;
+    let room = Room::enter(at, &session)?;
     let to = (0..seats.sessions).map(|session| room.wire(session, seats));
     let to = to.collect::<Result<_, _>>()?;
     Ok(Wired { daemon, to, first_port: seats.first_port })
@@ -92,7 +94,7 @@ impl Room {
     }
 
     /// Makes a room for `session`, and answers where its sender is heard.
-    fn wire(&mut self, session: u16, seats: Seats) -> Result<SocketAddr, String> {
+    fn wire(&self, session: u16, seats: Seats) -> Result<SocketAddr, String> {
         let room = u64::from(session) + 1;
         self.ask(&json!({"request": "create", "room": room, "publishers": 1}))?;
         let published = self.ask(&json!({
@@ -111,7 +113,7 @@ impl Room {
     }
 
     /// What the plugin answers.
-    fn ask(&mut self, body: &Value) -> Result<Value, String> {
+    fn ask(&self, body: &Value) -> Result<Value, String> {
         let message = json!({"janus": "message", "transaction": "elara", "body": body});
         let answer = post(self.at, &self.path, &message)?;
         let data = &answer["plugindata"]["data"];
@@ -166,7 +168,7 @@ mod tests {
         let at = listener.local_addr().unwrap();
         let serve = move |answer: Value| {
             let mut input = BufReader::new(listener.accept().unwrap().0);
-            let mut line = |input: &mut BufReader<TcpStream>| {
+            let line = |input: &mut BufReader<TcpStream>| {
                 let mut line = String::new();
                 input.read_line(&mut line).unwrap();
                 line
@@ -201,7 +203,7 @@ mod tests {
             data(json!({"videoroom": "success", "port": 40_001})),
             data(json!({"videoroom": "success"})),
         ]);
-        let mut room = Room::enter(at, &json!({"data": {"id": 5}})).unwrap();
+        let room = Room::enter(at, &json!({"data": {"id": 5}})).unwrap();
         let seats = Seats { sessions: 3, participants: 3, first_port: 20_000 };
         assert_eq!(room.wire(2, seats).unwrap(), "127.0.0.1:40001".parse().unwrap());
         let asked = asked.join().unwrap();
@@ -218,7 +220,7 @@ mod tests {
     fn a_refusal_says_what_was_asked() {
         let refusal = json!({"plugindata": {"data": {"error": "No such room", "error_code": 426}}});
         let (at, _) = stand_in(vec![refusal]);
-        let mut room = Room { at, path: "/janus/1/2".into() };
+        let room = Room { at, path: "/janus/1/2".into() };
         let error = room.ask(&json!({"request": "rtp_forward"})).unwrap_err();
         assert!(error.contains("rtp_forward") && error.contains("No such room"), "{error}");
     }

@@ -82,7 +82,8 @@ pub(super) fn rows(heats: &[Heat<'_>], sinks: Sinks, load: Load) -> Vec<Row> {
         .iter()
         .map(|heat| heat.shown.iter().map(|shown| shown.sample.clone()).collect())
         .collect();
-    let peers = heats.iter().zip(&samples).filter(|(heat, of)| heat.contestant.is_peer() && !of.is_empty());
+    let peers =
+        heats.iter().zip(&samples).filter(|(heat, of)| heat.contestant.is_peer() && !of.is_empty());
     let best = peers
         .map(|(_, of)| of)
         .min_by(|one, other| cost(one).median.total_cmp(&cost(other).median));

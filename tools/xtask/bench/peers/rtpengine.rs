@@ -11,6 +11,7 @@ use elara_core::limits::DATAGRAM_MAX;
 use serde_json::Value;
 
 use super::bencode;
+use super::bencode::Entry::{self, Text, Texts};
 use super::daemon::Daemon;
 use super::seats::{PEERS_PORTS, Seats};
 use super::wired::Wired;
@@ -47,7 +48,7 @@ pub(super) fn start(rtpengine: &Path, seats: Seats, dir: &Path) -> Result<Wired,
         ],
     );
     let mut wire = Control::connect(control)?;
-    let ready = || wire.ask(SOON, &[("command", "ping")]).ok().map(|_| ());
+    let ready = || wire.ask(SOON, &[("command", Text("ping"))]).ok().map(|_| ());
     let (daemon, ()) = Daemon::start(&command, &dir.join("rtpengine.log"), ready)?;
     // Its questions may have been answered late, and more than once.
     let mut wire = Control::connect(control)?;
@@ -82,18 +83,19 @@ impl Control {
     /// heard.
     fn wire(&mut self, session: u16, seats: Seats) -> Result<SocketAddr, String> {
         let call = format!("session-{session}");
-        let of = |command| [("command", command), ("call-id", call.as_str()), ("from-tag", "sender")];
+        let mut tell = |command, more: &[(&str, Entry<'_>)]| {
+            let names = [("call-id", Text(&call)), ("from-tag", Text("sender"))];
+            self.ask(PATIENCE, &[&[("command", Text(command))], &names[..], more].concat())
+        };
         let offer = sdp(seats.sender(session), "sendonly");
-        let mut publish = of("publish").to_vec();
-        publish.push(("sdp", &offer));
-        let published = self.ask(PATIENCE, &publish)?;
+        // It transcodes no video, and otherwise passes on only what it could transcode.
+        let any = ("flags", Texts(&["codec-accept-any"]));
+        let published = tell("publish", &[("sdp", Text(&offer)), any])?;
         for port in seats.hearers(session) {
-            let subscription = self.ask(PATIENCE, &of("subscribe request"))?;
+            let subscription = tell("subscribe request", &[])?;
             let to_tag = subscription["to-tag"].as_str().unwrap_or_default();
             let answer = sdp(port, "recvonly");
-            let mut subscribe = of("subscribe answer").to_vec();
-            subscribe.extend([("to-tag", to_tag), ("sdp", &answer)]);
-            self.ask(PATIENCE, &subscribe)?;
+            tell("subscribe answer", &[("to-tag", Text(to_tag)), ("sdp", Text(&answer))])?;
         }
         let answer = published["sdp"].as_str().unwrap_or_default();
         let port = media_port(answer).ok_or_else(|| format!("rtpengine: no port in {answer}"))?;
@@ -101,7 +103,7 @@ impl Control {
     }
 
     /// What it answers.
-    fn ask(&mut self, patience: Duration, entries: &[(&str, &str)]) -> Result<Value, String> {
+    fn ask(&mut self, patience: Duration, entries: &[(&str, Entry<'_>)]) -> Result<Value, String> {
         self.asked += 1;
         let cookie = format!("elara{} ", self.asked);
         let request = cookie.clone() + &bencode::dictionary(entries);
@@ -156,12 +158,12 @@ mod tests {
 
     #[test]
     fn a_session_is_published_once_and_subscribed_to_by_each_hearer() {
-        let ok = |more: &[(&str, &str)]| bencode::dictionary(&[&[("result", "ok")], more].concat());
+        let ok = |more: &[_]| bencode::dictionary(&[&[("result", Text("ok"))], more].concat());
         let (mut control, asked) = stand_in(vec![
-            ok(&[("sdp", &sdp(30_010, "recvonly"))]),
-            ok(&[("to-tag", "first")]),
+            ok(&[("sdp", Text(&sdp(30_010, "recvonly")))]),
+            ok(&[("to-tag", Text("first"))]),
             ok(&[]),
-            ok(&[("to-tag", "second")]),
+            ok(&[("to-tag", Text("second"))]),
             ok(&[]),
         ]);
         let seats = Seats { sessions: 3, participants: 3, first_port: 20_000 };
@@ -178,9 +180,9 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_was_asked() {
-        let error = [("result", "error"), ("error-reason", "Unknown call-id")];
+        let error = [("result", Text("error")), ("error-reason", Text("Unknown call-id"))];
         let (mut control, _) = stand_in(vec![bencode::dictionary(&error)]);
-        let error = control.ask(PATIENCE, &[("command", "publish")]).unwrap_err();
+        let error = control.ask(PATIENCE, &[("command", Text("publish"))]).unwrap_err();
         assert!(error.contains("publish") && error.contains("Unknown call-id"), "{error}");
     }
 }
