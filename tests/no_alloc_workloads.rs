@@ -1,8 +1,8 @@
-//! The workloads of the benchmarks allocate nothing, in either wire, over every back end: a counting allocator
-//! around every cycle, and everyone hears all that is said.
+//! The workloads of the benchmarks allocate nothing, in either wire, over every back end: a counting
+//! allocator around every cycle, and everyone hears all that is said.
 //!
-//! Before it counts, everyone has entered, spoken, waited, been sent a MARK and reported: by then everything has
-//! grown to its size. While it counts, everyone is marked again, and in a big room most frames wait.
+//! Before it counts, everyone has entered, spoken, waited, been sent a MARK and reported: by then everything
+//! has grown to its size. While it counts, everyone is marked again, and in a big room most frames wait.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! io_uring: multishot receive into a provided buffer ring, GRO trains split in place, sends that never wait.
+//! io_uring: multishot receive into a provided buffer ring, GRO trains split in place, sends that never
+//! wait.
 //!
 //! Buffers recycle one cycle later: everything sent from them has left the process by then, because every
 //! send carries MSG_DONTWAIT and ends inside `io_uring_enter`. A multishot posts at most a few dozen
@@ -111,8 +112,8 @@ impl Uring {
         self.let_go();
     }
 
-    /// Lets go of closed sockets with which the kernel is done. The ring is settled: all that was queued from
-    /// them has left.
+    /// Lets go of closed sockets with which the kernel is done. The ring is settled: all that was queued
+    /// from them has left.
     fn let_go(&mut self) {
         while self.ring.is_finished()
             && let Some(slot) = self.ring.next_free()
@@ -209,8 +210,8 @@ impl Io for Uring {
             self.held.push(rest.slice.buffer);
             return Some(rest);
         }
-        // Asked once, the kernel posts what it has. Its flag alone proves nothing: a cpu that queues work raises
-        // it behind the work, perhaps when that is done already, and then it stays up.
+        // Asked once, the kernel posts what it has. Its flag alone proves nothing: a cpu that queues work
+        // raises it behind the work, perhaps when that is done already, and then it stays up.
         let mut asked = false;
         loop {
             let completion = self.ring.complete();

@@ -244,9 +244,9 @@ impl Client {
         self.shared.lock().via
     }
 
-    /// Where this client is seen from elsewhere: its server-reflexive address. The relay is asked by STUN, from
-    /// the client's own socket; where everything goes by a TURN server, that has said it already. Takes eight
-    /// seconds at most. See also [`reflexive_addr`](crate::reflexive_addr), for other servers.
+    /// Where this client is seen from elsewhere: its server-reflexive address. The relay is asked by STUN,
+    /// from the client's own socket; where everything goes by a TURN server, that has said it already. Takes
+    /// eight seconds at most. See also [`reflexive_addr`](crate::reflexive_addr), for other servers.
     ///
     /// # Errors
     /// [`ClientError::Stun`], [`ClientError::Over`].

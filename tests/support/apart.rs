@@ -1,6 +1,6 @@
-//! Two network namespaces with a pair of virtual cards between them, for conversations over a way that can be
-//! stopped. Needs root: where that cannot be had, set `ELARA_WITHOUT_ROOT=1`, and the test says that it did not
-//! run.
+//! Two network namespaces with a pair of virtual cards between them, for conversations over a way that can
+//! be stopped. Needs root: where that cannot be had, set `ELARA_WITHOUT_ROOT=1`, and the test says that it
+//! did not run.
 
 use std::fs::File;
 use std::os::fd::AsFd;

@@ -33,8 +33,8 @@ pub struct Shape {
     pub speakers: usize,
 }
 
-/// Cycles that may pass before somebody asks why. The longest thing to wait for is a MARK, which is due within
-/// 200 ms, and a cycle in memory takes one of them.
+/// Cycles that may pass before somebody asks why. The longest thing to wait for is a MARK, which is due
+/// within 200 ms, and a cycle in memory takes one of them.
 const PATIENCE: usize = 1_000;
 /// Frames of 120 bytes that one speaker says in one train.
 const TRAIN: usize = 40;
@@ -208,7 +208,8 @@ impl<P: Place> Crowd<P> {
     }
 }
 
-/// A room in which everyone has said hello. All at once: that is the least work, and who knows whom is the same.
+/// A room in which everyone has said hello. All at once: that is the least work, and who knows whom is the
+/// same.
 fn introduced<P: Place>(shape: Shape) -> Room<P> {
     let peers = shape.sessions * shape.members;
     let config = ShardConfig { max_peers: shape.members, ..open_config() };

@@ -1,9 +1,11 @@
-//! What the arguments say about who comes in, and how: wire v0 for everyone, or wire v1 with tokens.
+//! What the arguments say about who comes in, and how: wire v0 for everyone, wire v1 with tokens, or RTP.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use elara_core::crypto::{ExchangePublic, JoinAddress, Suite, base64url};
+use elara_load::rtp::Wiring;
 use elara_load::{Pass, Wire};
 use elara_runtime::keys;
 
@@ -34,6 +36,18 @@ pub(crate) struct Options {
     /// Wire v1: milliseconds that small frames to a participant may wait to share a datagram, 0 to 5
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub(crate) hold: u8,
+    /// RTP: where the relay hears the sender of each session
+    #[arg(
+        long,
+        value_name = "ADDRESS,..",
+        value_delimiter = ',',
+        requires = "rtp_port",
+        conflicts_with_all = ["wire", "join", "issuer_key", "relay_key"]
+    )]
+    rtp: Vec<SocketAddr>,
+    /// RTP: the first participant's port, the others' follow; the first of each session sends
+    #[arg(long, value_name = "PORT", requires = "rtp")]
+    rtp_port: Option<u16>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -52,6 +66,7 @@ enum Cipher {
 pub(crate) struct Entry {
     pub(crate) wire: Wire,
     pub(crate) pass: Option<Pass>,
+    pub(crate) wiring: Option<Wiring>,
     /// The relay, when an address says it.
     pub(crate) target: Option<String>,
 }
@@ -69,12 +84,19 @@ impl Options {
     /// # Errors
     /// A sentence that says what is missing, or wrong, and where.
     pub(crate) fn read(&self, targeted: bool) -> Result<Entry, String> {
+        if let Some(wiring) = self.wiring() {
+            if targeted {
+                return Err("--rtp names the relay already: leave its address out".into());
+            }
+            let target = wiring.to.first().map(ToString::to_string);
+            return Ok(Entry { wire: Wire::Rtp, pass: None, wiring: Some(wiring), target });
+        }
         let keyed = self.issuer_key.is_some() || !self.join.is_empty() || self.relay_key.is_some();
         if self.wire == Some(Spoken::V0) || self.wire.is_none() && !keyed {
             if keyed {
                 return Err("--wire v0 takes no keys and no join addresses: leave one out".into());
             }
-            return Ok(Entry { wire: Wire::V0, pass: None, target: None });
+            return Ok(Entry { wire: Wire::V0, pass: None, wiring: None, target: None });
         }
         let addresses = self.addresses()?;
         if targeted && !addresses.is_empty() {
@@ -91,7 +113,11 @@ impl Options {
                 Some(Pass::minted(relay, issuer, self.kid.unwrap_or(suggested)))
             }
         };
-        Ok(Entry { wire: Wire::V1, pass, target })
+        Ok(Entry { wire: Wire::V1, pass, wiring: None, target })
+    }
+
+    fn wiring(&self) -> Option<Wiring> {
+        Some(Wiring { to: self.rtp.clone(), first_port: self.rtp_port? })
     }
 
     fn addresses(&self) -> Result<Vec<JoinAddress>, String> {

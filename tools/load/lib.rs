@@ -1,8 +1,9 @@
-//! Open-loop load over real UDP sockets: wire v0 against any relay, wire v1 against elara.
+//! Open-loop load over real UDP sockets: wire v0 and RTP against any relay, wire v1 against elara.
 //!
 //! What a relay must do to be measured over wire v0: learn a participant from its first datagram by source
 //! address, and forward each datagram byte for byte to all other participants of the session its
-//! header names. Over wire v1 participants join with tokens, and their frames are sealed.
+//! header names. Over wire v1 participants join with tokens, and their frames are sealed. Over RTP the relay
+//! is told beforehand who sends and who hears.
 //!
 //! - **Open loop.** Senders follow an absolute schedule, whatever comes back. What is late is sent at once,
 //!   and latency is measured from when it was *due*, so a relay that stalls cannot hide it.
@@ -23,6 +24,7 @@
 //! | [`schedule`] | when each sender is due |
 //! | [`stamp`] | what a frame of wire v0 carries to be recognised; `frame`: the frame around it |
 //! | `v1` | participants of wire v1: how they come in, what they send |
+//! | [`rtp`] | packets for relays that speak neither wire |
 //! | `speech` | what the participants say, in whichever wire |
 //! | `swarm` | the sockets; `introduce`: how the relay learns them, wire v0 |
 //! | `tally` | the books; `window`: who has received what |
@@ -37,6 +39,7 @@ mod frame;
 mod introduce;
 pub mod plan;
 pub mod report;
+pub mod rtp;
 mod run;
 pub mod schedule;
 mod speech;

@@ -34,6 +34,9 @@ Examples:
       wire v1, and 1,000 others come and go every second while the load runs
   elara-load --join 'elara://..' 'elara://..'
       wire v1 with tokens from elsewhere: one participant for each address
+  elara-load --rtp 127.0.0.1:5004,127.0.0.1:5006 --rtp-port 20000 --model video
+      RTP to a relay that was told to forward what comes to 5004 to 20001..20009, and what comes to
+      5006 to 20011..20019
 
 Wire v0 must be open at the relay (elara: compat.v0), or for wire v1 the issuer be known to it (elara: v1.issuers).
 Exit status: 0 a report, 1 no run, 2 a mistake.";
@@ -49,7 +52,7 @@ struct Arguments {
     /// Shape of the traffic, and the defaults of the options marked *
     #[arg(long, value_enum, default_value_t = Shape::Voice)]
     model: Shape,
-    /// * Sessions [voice: 100, video: 20]
+    /// * Sessions [voice: 100, video: 20, RTP: one for each address]
     #[arg(long, value_name = "N")]
     sessions: Option<u32>,
     /// * Participants of each session, one socket each [10]
@@ -157,9 +160,10 @@ impl Arguments {
         };
         let entry = self.entry.read(self.target.is_some())?;
         let given = entry.pass.as_ref().and_then(|pass| pass.given());
-        let (sessions, participants, first_session) = match given {
-            Some((session, count)) => (1, count as u32, session.0),
-            None => (model.sessions, model.participants, 1),
+        let (sessions, participants, first_session) = match (given, &entry.wiring) {
+            (Some((session, count)), _) => (1, count as u32, session.0),
+            (None, Some(wiring)) => (wiring.to.len() as u32, model.participants, 1),
+            (None, None) => (model.sessions, model.participants, 1),
         };
         // The longest frame of wire v1 is what wire v0's 1,200 bytes are meant to be.
         let size = match entry.wire {
@@ -186,6 +190,7 @@ impl Arguments {
             seed: self.seed,
             first_session: self.first_session.unwrap_or(first_session),
             pass: entry.pass,
+            wiring: entry.wiring,
             gso: self.gso == Switch::On,
             gro: self.gro == Switch::On,
             one_way: self.one_way,

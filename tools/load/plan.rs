@@ -19,6 +19,7 @@ use elara_shards::sys::cpu;
 use serde::{Serialize, Serializer};
 
 pub use self::mistake::PlanError;
+use crate::rtp::Wiring;
 use crate::stamp::STAMP_LEN;
 use crate::v1::{Pass, Visitors};
 
@@ -56,6 +57,8 @@ pub enum Wire {
     V0,
     /// Handshakes, sealed frames, a tag on everything.
     V1,
+    /// Neither: RTP, to a relay that was told where from and where to.
+    Rtp,
 }
 
 /// The shape of the traffic. It sets the class and the profile of the frames, and the defaults.
@@ -78,6 +81,8 @@ pub struct Plan {
     /// Wire v1: what lets them in. It says nothing of itself in a report.
     #[serde(skip)]
     pub pass: Option<Pass>,
+    /// RTP: what the relay was told.
+    pub wiring: Option<Wiring>,
     /// Wire v1: how they encrypt.
     #[serde(serialize_with = "as_name")]
     pub suite: Suite,
@@ -140,6 +145,7 @@ impl Plan {
             target: SocketAddr::from(([127, 0, 0, 1], 7840)),
             wire: Wire::V0,
             pass: None,
+            wiring: None,
             suite: Suite::AesGcm,
             join_rate: None,
             hold_ms: 0,
@@ -208,7 +214,7 @@ impl Plan {
     pub(crate) fn reorder_frames(&self) -> u64 {
         let seconds = match self.wire {
             _ if self.one_way => 0.0,
-            Wire::V0 => REORDER_SECS,
+            Wire::V0 | Wire::Rtp => REORDER_SECS,
             Wire::V1 => REORDER_SECS_V1,
         };
         let frames = self.rate * f64::from(self.burst) * seconds;
@@ -222,10 +228,11 @@ impl Plan {
     pub fn validate(&self) -> Result<(), PlanError> {
         self.validate_shape()?;
         match self.wire {
-            Wire::V0 if self.join_rate.is_some() => return Err(PlanError::NoVisitors),
-            Wire::V0 if self.hold_ms > 0 => return Err(PlanError::NoHold),
-            Wire::V0 => {}
             Wire::V1 => self.validate_v1()?,
+            _ if self.join_rate.is_some() => return Err(PlanError::NoVisitors),
+            _ if self.hold_ms > 0 => return Err(PlanError::NoHold),
+            Wire::V0 => {}
+            Wire::Rtp => self.validate_rtp()?,
         }
         self.validate_time()?;
         self.validate_machine()
@@ -304,6 +311,22 @@ impl Plan {
         Ok(())
     }
 
+    fn validate_rtp(&self) -> Result<(), PlanError> {
+        let Some(Wiring { to, first_port }) = &self.wiring else { return Err(PlanError::NoWiring) };
+        if to.len() as u64 != u64::from(self.sessions) {
+            return Err(PlanError::Wires { wires: to.len(), sessions: self.sessions });
+        }
+        if self.senders != 1 {
+            return Err(PlanError::Voices(self.senders));
+        }
+        let last = u64::from(*first_port) + self.members() - 1;
+        if *first_port == 0 || last > u64::from(u16::MAX) {
+            return Err(PlanError::Ports { first: *first_port, members: self.members() });
+        }
+        let unreachable = |addr: &&SocketAddr| addr.port() == 0 || addr.ip().is_unspecified();
+        to.iter().find(unreachable).map_or(Ok(()), |addr| Err(PlanError::Target(*addr)))
+    }
+
     /// Participants that come and go besides the members.
     fn visitors(&self) -> u64 {
         self.join_rate.map_or(0, |rate| u64::from(Visitors::count(rate)))
@@ -361,6 +384,17 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// What the relay was told, where that is how it knows whom to forward to.
+    pub(crate) fn wired(&self) -> Option<&Wiring> {
+        self.wiring.as_ref().filter(|_| self.wire == Wire::Rtp)
+    }
+
+    /// The ports the relay hears the load at.
+    pub(crate) fn relay_ports(&self) -> Vec<u16> {
+        let ports = |wiring: &Wiring| wiring.to.iter().map(SocketAddr::port).collect();
+        self.wired().map_or_else(|| vec![self.target.port()], ports)
     }
 
     /// Frames one send to the kernel carries when trains are allowed.

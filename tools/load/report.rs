@@ -293,6 +293,7 @@ impl fmt::Display for Report {
             match plan.wire {
                 Wire::V0 => "v0",
                 Wire::V1 => "v1",
+                Wire::Rtp => "RTP",
             },
             plan.target,
             grouped(plan.sessions.into()),

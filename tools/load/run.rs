@@ -26,6 +26,7 @@ use crate::frame::Frames;
 use crate::introduce::introduce;
 use crate::plan::{Plan, PlanError, Wire};
 use crate::report::{Outcome, Report};
+use crate::rtp::Packets;
 use crate::schedule::{Due, Schedule};
 use crate::speech::Speech;
 use crate::swarm::Swarm;
@@ -97,8 +98,8 @@ pub fn run_when(
 
     let (family, ports) = swarm.ports();
     let ours = || dropped(family, &ports);
-    let relays =
-        || plan.target.ip().is_loopback().then(|| dropped(family, &[plan.target.port()]))?;
+    let relay_ports = plan.relay_ports();
+    let relays = || plan.target.ip().is_loopback().then(|| dropped(family, &relay_ports))?;
     let (ours_before, relays_before) = (ours(), relays());
     ready();
     let mut engine = Engine::new(plan, speech, swarm);
@@ -136,11 +137,16 @@ struct Entered {
 }
 
 fn enter(plan: &Plan, swarm: &mut Swarm) -> Result<Entered, LoadError> {
-    if plan.wire == Wire::V0 {
-        let run = monotonic().as_nanos() as u32 ^ std::process::id().rotate_left(16);
-        let frames = Frames::new(plan, run);
-        let silent = introduce(plan, &frames, swarm)?;
-        return Ok(Entered { speech: Speech::V0(frames), silent, joins: None, visitors: None });
+    let run = || monotonic().as_nanos() as u32 ^ std::process::id().rotate_left(16);
+    let entered = |speech, silent| Entered { speech, silent, joins: None, visitors: None };
+    match plan.wire {
+        Wire::V0 => {
+            let frames = Frames::new(plan, run());
+            let silent = introduce(plan, &frames, swarm)?;
+            return Ok(entered(Speech::V0(frames), silent));
+        }
+        Wire::Rtp => return Ok(entered(Speech::Rtp(Packets::new(plan, run())), 0)),
+        Wire::V1 => {}
     }
     let pass = plan.pass.as_ref().ok_or(PlanError::NoPass)?;
     let invite = |rate| Visitors::invite(plan, pass, rate);
@@ -391,7 +397,12 @@ impl KeepAlives {
     fn new(plan: &Plan, start: Instant) -> Self {
         let period = span(plan.keep_alive_period()).as_nanos();
         let step = Span::from_nanos((period / plan.members()).max(1));
-        Self { next: start + step, step, member: 0, round: 1, sent: 0 }
+        let first = match plan.wire {
+            // When the load has ended: never.
+            Wire::Rtp => span(plan.warmup + plan.duration),
+            Wire::V0 | Wire::V1 => step,
+        };
+        Self { next: start + first, step, member: 0, round: 1, sent: 0 }
     }
 
     fn send_due(&mut self, now: Instant, plan: &Plan, speech: &mut Speech, swarm: &mut Swarm) {

@@ -5,6 +5,7 @@ use elara_core::time::Instant;
 
 use crate::frame::{Frames, Seen};
 use crate::plan::Plan;
+use crate::rtp::Packets;
 use crate::swarm::Swarm;
 use crate::v1::Party;
 
@@ -13,6 +14,8 @@ pub(crate) enum Speech {
     V0(Frames),
     /// Sealed frames of participants that have joined.
     V1(Box<Party>),
+    /// Packets with a stamp, of whoever sends.
+    Rtp(Packets),
 }
 
 impl Speech {
@@ -20,6 +23,7 @@ impl Speech {
     pub(crate) fn burst(&self, plan: &Plan, member: u32) -> Box<[u8]> {
         match self {
             Self::V0(frames) => frames.burst(member, plan.burst),
+            Self::Rtp(packets) => packets.burst(plan.burst),
             Self::V1(_) => vec![0; plan.size * plan.burst as usize].into_boxed_slice(),
         }
     }
@@ -37,6 +41,10 @@ impl Speech {
         match self {
             Self::V0(frames) => {
                 frames.stamp(burst, member, sequence, scheduled);
+                true
+            }
+            Self::Rtp(packets) => {
+                packets.stamp(burst, member, sequence, scheduled);
                 true
             }
             Self::V1(party) => party.seal(burst, size, member, sequence, scheduled),
@@ -58,6 +66,8 @@ impl Speech {
                 frame.len()
             }
             Self::V1(party) => party.ping(member, now, out),
+            // Who was told of a participant needs no sign of life, and who only hears has none to give.
+            Self::Rtp(_) => 0,
         }
     }
 
@@ -75,9 +85,10 @@ impl Speech {
         receiver: u32,
         datagram: &[u8],
         now: Instant,
-        each: impl FnMut(Seen),
+        mut each: impl FnMut(Seen),
     ) {
         match self {
+            Self::Rtp(packets) => each(packets.inspect(receiver, datagram)),
             Self::V0(frames) => frames.inspect_all(receiver, datagram, each),
             Self::V1(party) => party.inspect(receiver, datagram, now, each),
         }

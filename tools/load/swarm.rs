@@ -1,9 +1,10 @@
-//! The sockets: one for each member of each session, connected to the relay, never blocking.
+//! The sockets: one for each member of each session, connected to the relay, never blocking. Who only hears
+//! RTP is connected to nobody: it may come from any port of the relay's.
 //!
 //! All memory for sending, receiving and waiting is taken when the swarm opens.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 
 use elara_core::limits::SEGMENTS_MAX;
@@ -16,6 +17,7 @@ use elara_shards::sys::wait::Poll;
 
 use crate::error::{LoadError, kernel};
 use crate::plan::Plan;
+use crate::rtp::Wiring;
 
 /// What a socket may hold for us while we look elsewhere, in bytes.
 const SOCKET_BUFFER: usize = 4 << 20;
@@ -44,14 +46,18 @@ impl Swarm {
     /// Opens and connects all sockets.
     pub(crate) fn open(plan: &Plan) -> Result<Self, LoadError> {
         let (family, any) = match plan.target {
-            SocketAddr::V4(_) => (Family::V4, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
-            SocketAddr::V6(_) => (Family::V6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))),
+            SocketAddr::V4(_) => (Family::V4, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+            SocketAddr::V6(_) => (Family::V6, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
         };
         let poll = Poll::new(READY).map_err(kernel("opening epoll"))?;
         let mut sockets = Vec::with_capacity(plan.members() as usize);
         for member in 0..plan.members() {
-            let socket = UdpSocket::bind(any).map_err(kernel("opening one more UDP socket"))?;
-            socket.connect(plan.target).map_err(kernel("connecting to the target"))?;
+            let Seat { port, relay } = Seat::of(plan, member as u32);
+            let socket =
+                UdpSocket::bind((any, port)).map_err(kernel("opening one more UDP socket"))?;
+            if let Some(relay) = relay {
+                socket.connect(relay).map_err(kernel("connecting to the target"))?;
+            }
             socket.set_nonblocking(true).map_err(kernel("making a socket non-blocking"))?;
             options::set_buffers(socket.as_fd(), SOCKET_BUFFER);
             if plan.gro {
@@ -133,6 +139,23 @@ impl Swarm {
     pub(crate) fn ports(&self) -> (Family, Vec<u16>) {
         let port = |socket: &UdpSocket| socket.local_addr().map_or(0, |addr| addr.port());
         (self.family, self.sockets.iter().map(port).collect())
+    }
+}
+
+/// A member's port, 0 where any will do, and whom it speaks to.
+struct Seat {
+    port: u16,
+    relay: Option<SocketAddr>,
+}
+
+impl Seat {
+    fn of(plan: &Plan, member: u32) -> Self {
+        let Some(Wiring { to, first_port }) = plan.wired() else {
+            return Self { port: 0, relay: Some(plan.target) };
+        };
+        let (session, place) = (member / plan.participants, member % plan.participants);
+        let relay = if place == 0 { to.get(session as usize).copied() } else { None };
+        Self { port: first_port + member as u16, relay }
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `flood` | what a forged datagram costs, and whether anybody notices |
 //! | `growth` | what more sessions do to the cost of each datagram |
 //! | `memory` | what an idle participant keeps |
+//! | `peers` | what other people's relays cost under the same load |
 //! | `turn` | what a TURN server costs beside a floor and coturn |
 
 mod choice;
@@ -27,6 +28,7 @@ mod machine;
 mod memory;
 mod one_way;
 mod path;
+mod peers;
 mod process;
 pub(crate) mod publish;
 mod report;
@@ -60,6 +62,8 @@ pub(crate) enum Bench {
     Growth(growth::Options),
     /// What idle participants of wire v1 keep in memory.
     Memory(memory::Options),
+    /// Other people's relays, the floors and ours: video 1 to 9, one load, in one run.
+    Peers(peers::Options),
     /// TURN, one to one: elara beside a bare forwarder and coturn, in the same run.
     Turn(turn::Options),
 }
@@ -76,6 +80,7 @@ pub(crate) fn run(bench: &Bench, places: &Places) -> Result<bool, String> {
         Bench::Flood(options) => flood::run(options, places),
         Bench::Growth(options) => growth::run(options, places),
         Bench::Memory(options) => memory::run(options, places),
+        Bench::Peers(options) => peers::run(options, places),
         Bench::Turn(options) => turn::run(options, places),
     }
 }

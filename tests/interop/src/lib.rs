@@ -8,6 +8,7 @@
 //! | `tests/golden.rs` | 10,000 frames either way, byte for byte |
 //! | `tests/vectors.rs` | the committed file is what 0.2.0 makes |
 //! | `tests/nodes.rs` | 0.2.0 nodes meet through a running relay |
+//! | `src/bin/relay.rs` | a relay on 0.2.0, for `cargo xtask bench peers` |
 //!
 //! `cargo run --manifest-path tests/interop/Cargo.toml` writes the vectors again.
 

@@ -63,9 +63,9 @@ pub enum PlanError {
     },
     /// Bookkeeping beyond reason, in bytes.
     Memory(u64),
-    /// Visitors in wire v0, where nobody joins.
+    /// Visitors where nobody joins.
     NoVisitors,
-    /// Frames that wait in wire v0, where nobody can say so.
+    /// Frames that wait, where nobody can say so.
     NoHold,
     /// Frames that wait longer than wire v1 has it, in milliseconds.
     Hold(u8),
@@ -90,6 +90,24 @@ pub enum PlanError {
     Pace(f64),
     /// Joins too rare or too frequent, or not a number.
     JoinRate(f64),
+    /// RTP to a relay that nobody told anything.
+    NoWiring,
+    /// More or fewer addresses than sessions.
+    Wires {
+        /// Addresses.
+        wires: usize,
+        /// Sessions.
+        sessions: u32,
+    },
+    /// RTP with so many senders in a session, and a relay was told of one.
+    Voices(u32),
+    /// More participants than there are ports.
+    Ports {
+        /// The first one's.
+        first: u16,
+        /// How many.
+        members: u64,
+    },
     /// A run in which wire v1 would make new keys.
     Rekey(Duration),
     /// No such process.
@@ -178,7 +196,7 @@ impl fmt::Display for PlanError {
             ),
             Self::NoVisitors => write!(
                 f,
-                "--join-rate: in wire v0 nobody joins: leave it out, or give --issuer-key for wire v1"
+                "--join-rate: only in wire v1 does anybody join: leave it out, or give --issuer-key for wire v1"
             ),
             Self::NoPass => write!(
                 f,
@@ -200,7 +218,7 @@ impl fmt::Display for PlanError {
             ),
             Self::NoHold => write!(
                 f,
-                "--hold is for wire v1: in v0 nobody can say how long frames may wait: leave it out"
+                "--hold is for wire v1: elsewhere nobody can say how long frames may wait: leave it out"
             ),
             Self::Hold(ms) => write!(
                 f,
@@ -225,6 +243,24 @@ impl fmt::Display for PlanError {
             Self::JoinRate(rate) => {
                 write!(f, "--join-rate {rate} does not fit: give 0.1 to {JOIN_RATE_MAX} per second")
             }
+            Self::NoWiring => write!(
+                f,
+                "RTP needs to know where the relay hears it: give --rtp ADDRESS,.. and --rtp-port PORT"
+            ),
+            Self::Wires { wires, sessions } => write!(
+                f,
+                "--rtp names {wires} addresses for {sessions} sessions: give one for each"
+            ),
+            Self::Voices(senders) => write!(
+                f,
+                "--senders {senders}: in a session of RTP one sends and the others hear: leave it out"
+            ),
+            Self::Ports { first, members } => write!(
+                f,
+                "--rtp-port {first} leaves no room for {members} participants with a port each: give \
+                 1 to {}",
+                (u64::from(u16::MAX) + 1).saturating_sub(*members)
+            ),
             Self::Rekey(longest) => write!(
                 f,
                 "so long a run would outlive its keys: in wire v1 give at most {} seconds and fewer \
@@ -248,13 +284,27 @@ mod tests {
     use elara_core::crypto::{ExchangePublic, Identity, Secret};
 
     use super::*;
-    use crate::plan::{Plan, Wire};
+    use crate::plan::{Plan, Wire, Wiring};
     use crate::v1::Pass;
 
     fn mistake(change: impl FnOnce(&mut Plan)) -> String {
         let mut plan = Plan::voice();
         change(&mut plan);
         plan.validate().expect_err("a mistake").to_string()
+    }
+
+    fn mistake_rtp(change: impl FnOnce(&mut Plan)) -> String {
+        let to = vec![Plan::video().target; 20];
+        mistake(|plan| {
+            let wiring = Some(Wiring { to, first_port: 20_000 });
+            *plan = Plan { wire: Wire::Rtp, wiring, ..Plan::video() };
+            assert_eq!(plan.validate(), Ok(()));
+            change(plan);
+        })
+    }
+
+    fn rewire(plan: &mut Plan, change: impl FnOnce(&mut Wiring)) {
+        change(plan.wiring.as_mut().expect("RTP is wired"));
     }
 
     fn mistake_v1(change: impl FnOnce(&mut Plan)) -> String {
@@ -300,6 +350,22 @@ mod tests {
             (mistake_v1(|p| p.rate = 65_536.0), ["65536 frames a second", "--rate or --burst"]),
             (mistake_v1(|p| p.join_rate = Some(0.0)), ["--join-rate 0", "0.1 to 10000"]),
             (mistake_v1(|p| p.duration = Duration::from_secs(3_000)), ["outlive", "3000 seconds"]),
+            (mistake_rtp(|p| p.wiring = None), ["--rtp ADDRESS,..", "--rtp-port"]),
+            (mistake_rtp(|p| p.sessions = 19), ["20 addresses for 19 sessions", "one for each"]),
+            (mistake_rtp(|p| p.senders = 2), ["--senders 2", "leave it out"]),
+            (
+                mistake_rtp(|p| rewire(p, |w| w.first_port = 65_400)),
+                ["--rtp-port 65400", "1 to 65336"],
+            ),
+            (
+                mistake_rtp(|p| rewire(p, |w| w.first_port = 0)),
+                ["--rtp-port 0", "200 participants"],
+            ),
+            (
+                mistake_rtp(|p| rewire(p, |w| w.to[9].set_port(0))),
+                ["127.0.0.1:0", "address and port"],
+            ),
+            (mistake_rtp(|p| p.hold_ms = 1), ["--hold", "leave it out"]),
             (mistake(|p| p.pid = Some(pid)), ["--pid 4294967295", "pidof"]),
             (mistake(|p| p.cpu = Some(9_999)), ["--cpu 9999", "one of ["]),
         ] {

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use elara_core::wire::Header;
-use elara_load::{LoadError, Plan, Report, run, run_until, run_when};
+use elara_load::rtp::Wiring;
+use elara_load::{LoadError, Plan, Report, Wire, run, run_until, run_when};
 use elara_shards::sys::options::set_buffers;
 
 /// What a relay does with its copy number `n` (from 1) of a load frame.
@@ -219,4 +220,64 @@ fn a_one_way_run_asks_before_the_load_and_misses_nothing() {
     });
     assert_eq!((asked, report.offered, report.unsent), (1, 2 * 25, 0));
     assert_eq!((report.expected, report.delivered, report.lost), (0, 0, 0));
+}
+
+/// A port from which on `count` are free.
+fn free_ports(count: u16) -> u16 {
+    let free = |port: &u16| {
+        let bound: Result<Vec<_>, _> =
+            (*port..*port + count).map(|port| UdpSocket::bind(("0.0.0.0", port))).collect();
+        bound.is_ok()
+    };
+    (20_000..30_000).step_by(count.into()).find(free).expect("some ports are free")
+}
+
+/// Hears one session, and sends what it hears to `hearers` until it hears an empty datagram.
+fn wired(socket: &UdpSocket, hearers: std::ops::Range<u16>, renumber: bool) {
+    let mut buffer = [0; 2_048];
+    loop {
+        let (len, _) = socket.recv_from(&mut buffer).unwrap();
+        if len == 0 {
+            return;
+        }
+        if renumber {
+            buffer[2..12].fill(7);
+        }
+        for port in hearers.clone() {
+            socket.send_to(&buffer[..len], ("127.0.0.1", port)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn rtp_goes_where_the_relay_was_told_and_the_relay_may_renumber_it() {
+    let sockets = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+    for trains in [true, false] {
+        let to = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect::<Vec<_>>();
+        let first_port = free_ports(10);
+        let plan = Plan {
+            target: to[0],
+            wire: Wire::Rtp,
+            wiring: Some(Wiring { to: to.clone(), first_port }),
+            sessions: 2,
+            participants: 5,
+            gso: trains,
+            gro: trains,
+            pid: Some(std::process::id()),
+            ..Plan::video()
+        };
+        let report = thread::scope(|scope| {
+            for (socket, first) in sockets.iter().zip([first_port, first_port + 5]) {
+                set_buffers(socket.as_fd(), 8 << 20);
+                scope.spawn(move || wired(socket, first + 1..first + 5, trains));
+            }
+            let report = run(&brief(plan), &mut |_| ());
+            for addr in to {
+                UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&[], addr).unwrap();
+            }
+            report.unwrap()
+        });
+        check_flawless(&report, 2 * 15 * 10, 2 * 15 * 10 * 4);
+        assert_eq!((report.keep_alives, report.relay_socket_drops), (0, Some(0)));
+    }
 }

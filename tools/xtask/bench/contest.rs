@@ -80,7 +80,11 @@ pub(super) enum Started {
 }
 
 impl Started {
-    fn new(contestant: Contestant, scene: &Scene<'_>) -> Result<Self, String> {
+    /// Starts it where the scene has its contestants.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn new(contestant: Contestant, scene: &Scene<'_>) -> Result<Self, String> {
         let Scene { case, lab, places, .. } = scene;
         match contestant {
             Contestant::Relay(io) => DevRelay::start_at(lab, io, places).map(Self::Relay),
@@ -102,7 +106,7 @@ impl Started {
     }
 
     /// A floor does no handshakes: it is loaded in v0, with frames as long as those of the case.
-    fn target(&self, case: Case) -> Target<'_> {
+    pub(super) fn target(&self, case: Case) -> Target<'_> {
         match self {
             Self::Relay(relay) if case.wire == Wire::V1 => Target::V1(relay),
             Self::Relay(relay) => Target::V0(relay.running.addr),
@@ -195,7 +199,7 @@ pub(super) fn run(
 }
 
 /// Load before the window, in seconds.
-const WARMUP: &str = "0.5";
+pub(super) const WARMUP: &str = "0.5";
 
 fn load(started: &Started, scene: &Scene<'_>, rate: f64, seconds: u32) -> Run {
     let Scene { case, sinks, lab, places } = scene;

@@ -24,6 +24,8 @@ pub(super) struct Load {
 pub(super) enum Target<'a> {
     V0(SocketAddr),
     V1(&'a DevRelay),
+    /// Where it hears the sender of each session, and the port of the first participant.
+    Rtp(&'a [SocketAddr], u16),
 }
 
 impl Load {
@@ -34,8 +36,18 @@ impl Load {
             Target::V1(relay) => ["--issuer-key", &relay.issuer, "--join", &relay.address]
                 .map(str::to_owned)
                 .to_vec(),
+            Target::Rtp(to, first_port) => {
+                let to: Vec<String> = to.iter().map(ToString::to_string).collect();
+                let port = first_port.to_string();
+                ["--rtp", &to.join(","), "--rtp-port", &port].map(str::to_owned).to_vec()
+            }
         };
-        args.extend(self.workload.shape().arguments());
+        let shape = self.workload.shape();
+        let shape = match target {
+            Target::Rtp(to, _) => shape.in_sessions(to.len() as u32),
+            Target::V0(_) | Target::V1(_) => shape,
+        };
+        args.extend(shape.arguments());
         for (flag, value) in [
             ("--size", self.size.to_string()),
             ("--rate", self.rate.to_string()),
@@ -70,4 +82,21 @@ pub(super) fn report(text: &str) -> Result<Value, String> {
 pub(super) fn limits(report: &Value) -> Vec<String> {
     let limits = report["bottleneck"].as_array().map_or(&[][..], Vec::as_slice);
     limits.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_rtp_there_are_as_many_sessions_as_addresses() {
+        let to = ["127.0.0.1:5004", "127.0.0.1:5006"].map(|addr| addr.parse().unwrap());
+        let load =
+            Load { workload: Workload::Video, rate: 30.0, seconds: 1, size: 1_200, more: vec![] };
+        let places = Places { root: ".".into(), target: "target".into() };
+        let typed = load.command(&Target::Rtp(&to, 20_000), 7, &places).to_string();
+        let told =
+            "--rtp 127.0.0.1:5004,127.0.0.1:5006 --rtp-port 20000 --model video --sessions 2 ";
+        assert!(typed.contains(told), "{typed}");
+    }
 }

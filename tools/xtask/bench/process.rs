@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub(super) const RELAY_CPU: usize = 0;
 /// Who loads it runs here.
 pub(super) const LOAD_CPU: usize = 1;
 /// How long a process may take to say what must be known, and to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines of what it says on stderr that are kept, in case it ends by them.
 const COMPLAINTS: usize = 8;
 
@@ -63,16 +63,9 @@ impl Running {
     /// # Errors
     /// When it cannot be started.
     pub(super) fn start_silent(command: &Run, addr: SocketAddr) -> Result<Self, String> {
-        // A child inherits the affinity of the thread that starts it, so a thread of our own is pinned.
-        let started = thread::scope(|scope| {
-            let start = || {
-                cpu::pin(RELAY_CPU)?;
-                let mut command = command.command();
-                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
-            };
-            scope.spawn(start).join().expect("starting a process does not panic")
-        });
-        let mut child = started.map_err(|error| format!("`{command}`: {error}"))?;
+        let mut child = spawn(command, |child| {
+            child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        })?;
         let input = child.stdin.take().expect("it was asked to be piped");
         let told = lines(child.stdout.take().expect("it was asked to be piped"), usize::MAX);
         let complaints = lines(child.stderr.take().expect("it was asked to be piped"), COMPLAINTS);
@@ -122,6 +115,27 @@ fn lines(said: impl Read + Send + 'static, kept: usize) -> mpsc::Receiver<String
         }
     });
     told
+}
+
+/// Starts `command` on the relay's cpu, with its files as `prepare` has them.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) fn spawn(
+    command: &Run,
+    prepare: impl FnOnce(&mut Command) + Send,
+) -> Result<Child, String> {
+    // A child inherits the affinity of the thread that starts it, so a thread of our own is pinned.
+    let started = thread::scope(|scope| {
+        let start = || {
+            cpu::pin(RELAY_CPU)?;
+            let mut child = command.command();
+            prepare(&mut child);
+            child.spawn()
+        };
+        scope.spawn(start).join().expect("starting a process does not panic")
+    });
+    started.map_err(|error| format!("`{command}`: {error}"))
 }
 
 /// Lets a child tidy up behind itself, as long as that takes no longer than it should.

@@ -66,6 +66,7 @@ mod tests {
             (include_str!("../../../docs/PERFORMANCE.md"), "growth"),
             (include_str!("../../../docs/PERFORMANCE.md"), "turn"),
             (include_str!("../../../docs/PERFORMANCE.md"), "turn-refresh"),
+            (include_str!("../../../docs/PERFORMANCE.md"), "peers"),
             (include_str!("../../../docs/PERFORMANCE.md"), "instructions"),
             (include_str!("../../../README.md"), "headline"),
         ] {

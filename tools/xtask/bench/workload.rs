@@ -85,6 +85,11 @@ impl Workload {
 }
 
 impl Shape {
+    /// The same in so many sessions.
+    pub(super) const fn in_sessions(self, sessions: u32) -> Self {
+        Self { sessions, ..self }
+    }
+
     /// As the load generator is told.
     pub(super) fn arguments(&self) -> Vec<String> {
         let Self { model, sessions, participants, senders, burst } = self;
