@@ -262,8 +262,8 @@ pub trait Io {
     fn note(&mut self, bytes: &[u8]) -> Option<Slice>;
 
     /// Opens a socket for a relayed address, `local` with its port. Nothing that it sends carries DF, and the
-    /// network's errors about that come with [`Io::unreachable`]; an error that is not heard yet may cost
-    /// the port its next send, which then has failed.
+    /// network's errors about that come with [`Io::unreachable`]. The first error after a while may cost the
+    /// port a send to someone else, which then has failed.
     ///
     /// # Errors
     /// What the kernel says: `AddrInUse`, `AddrNotAvailable`, no descriptor left. `StorageFull` when

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use elara_core::ClientAddr;
-use elara_core::limits::{CYCLE_REPORTS_MAX, RELAY_SOCKETS_MAX};
+use elara_core::limits::{CYCLE_REPORTS_MAX, RELAY_SOCKETS_MAX, TROUBLED_CYCLES};
 
 use super::{Port, Unreachable};
 use crate::socket;
@@ -25,6 +25,8 @@ pub(super) struct Sockets {
     told: VecDeque<Unreachable>,
     /// Looks into error queues that this cycle still has.
     looks: usize,
+    /// Cycles so far.
+    cycle: u64,
 }
 
 #[derive(Default)]
@@ -32,6 +34,8 @@ struct Number {
     relay: Option<Relay>,
     /// It is among the suspects.
     suspect: bool,
+    /// The cycle until which it counts as troubled.
+    trouble: u64,
 }
 
 struct Relay {
@@ -51,6 +55,7 @@ impl Sockets {
             suspects: VecDeque::new(),
             told: VecDeque::with_capacity(CYCLE_REPORTS_MAX),
             looks: CYCLE_REPORTS_MAX,
+            cycle: 1,
         }
     }
 
@@ -65,10 +70,11 @@ impl Sockets {
         let socket = socket::relay(local)?;
         let relay = Some(Relay { socket, family: Family::of(&local), closed: false });
         let number = if let Some(number) = self.free.pop() {
-            self.relays[usize::from(number)].relay = relay;
+            let again = &mut self.relays[usize::from(number)];
+            (again.relay, again.trouble) = (relay, 0);
             number
         } else {
-            self.relays.push(Number { relay, suspect: false });
+            self.relays.push(Number { relay, ..Number::default() });
             // What is said of them later finds its room.
             let all = self.relays.len();
             self.free.reserve(all);
@@ -108,28 +114,41 @@ impl Sockets {
 
     /// Its error queue may have something.
     pub(super) fn suspect(&mut self, port: Port) {
-        if let Some(number) = self.relays.get_mut(usize::from(port.0))
-            && !std::mem::replace(&mut number.suspect, true)
-        {
+        let Some(number) = self.relays.get_mut(usize::from(port.0)) else { return };
+        number.trouble = self.cycle + TROUBLED_CYCLES;
+        if !std::mem::replace(&mut number.suspect, true) {
             self.suspects.push_back(port.0);
         }
+    }
+
+    /// The socket of an open one, and its family, if it has heard of an error a short while ago: it may hear
+    /// of the next one in the middle of its sends.
+    #[inline]
+    pub(super) fn troubled(&self, port: Port) -> Option<(BorrowedFd<'_>, Family)> {
+        let number = self.relays.get(usize::from(port.0))?;
+        if number.trouble <= self.cycle { None } else { self.find(port) }
     }
 
     /// Another cycle.
     #[inline]
     pub(super) const fn enter(&mut self) {
         self.looks = CYCLE_REPORTS_MAX;
+        self.cycle += 1;
     }
 
-    /// A datagram for `to` that nobody may cut was refused. Where our own card is what is too narrow for it,
-    /// the kernel does not say for which port it was, so that it is asked at once.
-    pub(super) fn refused(&mut self, port: Port, to: &ClientAddr) {
+    /// There was an error when a datagram left for `to` that nobody may cut. Where our own card is what is
+    /// too narrow for it, the kernel does not say for which port it was, so that it is asked at once.
+    pub(super) fn heard(&mut self, port: Port, to: &ClientAddr) {
         while self.looks > 0 && self.told.len() < CYCLE_REPORTS_MAX {
             let Some((socket, _)) = self.find(port) else { return };
             match reports::next(socket) {
                 Some(Report::Undelivered(it)) => {
                     let to = if it.to.port() == 0 && it.to.ip() == to.ip() { *to } else { it.to };
-                    self.told.push_back(unreachable(port, Undelivered { to, ..it }));
+                    let said = unreachable(port, Undelivered { to, ..it });
+                    // It was tried twice, and refused twice.
+                    if self.told.back() != Some(&said) {
+                        self.told.push_back(said);
+                    }
                 }
                 Some(Report::Other) => {}
                 None => return,

@@ -164,12 +164,12 @@ impl Syscall {
                 let pushed = sending.push(Some(&queued.to), bytes, queued.segment);
                 assert!(pushed, "a batch has room for a whole queue");
             }
-            let mut is_suspect = false;
-            sending.flush_telling(socket, |message, why| {
+            let refused = |message: usize, why| {
                 self.ledger.refuse(port, self.queued[done + message].send, why);
-                is_suspect |= why != Reason::Busy;
-            });
-            if is_suspect && port != Port::DATA {
+            };
+            if port == Port::DATA {
+                sending.flush_telling(socket, refused);
+            } else if sending.flush_relayed(socket, refused) {
                 self.relays.suspect(port);
             }
             done += run;
@@ -374,16 +374,19 @@ impl Io for Syscall {
     fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
         // What is queued leaves first.
         self.flush();
-        let Some((socket, family)) = self.relays.find(port) else {
+        let Some(socket) = self.relays.find(port) else {
             // What the shard's own socket sends carries DF anyway.
             return self.send_from(port, to, slices, 0, 0);
         };
         let send = weigh(slices.iter().map(Slice::len).sum(), 0, 0);
         self.ledger.queue(&send);
         let bytes = slices.iter().map(|slice| slice_of(&self.inbox, &self.kept, *slice));
-        if let Some(why) = self.outbox.send_unfragmented(socket, family, to, bytes) {
+        let (refused, heard) = self.outbox.send_unfragmented(socket, to, bytes);
+        if let Some(why) = refused {
             self.ledger.refuse(port, send, why);
-            self.relays.refused(port, to);
+        }
+        if heard {
+            self.relays.heard(port, to);
         }
     }
 

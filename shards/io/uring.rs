@@ -52,7 +52,7 @@ pub struct Uring {
     now: Instant,
     socket: UdpSocket,
     relays: Sockets,
-    /// For the one datagram that goes past the ring.
+    /// For what goes past the ring.
     aside: SendBatch,
 }
 
@@ -142,6 +142,31 @@ impl Uring {
     /// A send that was refused may have been told what the network said of an earlier one.
     fn suspect(&mut self, port: Port, why: Reason) {
         if port != Port::DATA && why != Reason::Busy {
+            self.relays.suspect(port);
+        }
+    }
+
+    /// Sends past the ring, at once and behind what is queued, from a socket that may be told of an error in
+    /// between: in the ring that would be the end of the send it hits.
+    #[cold]
+    fn send_aside(
+        &mut self,
+        port: Port,
+        to: &ClientAddr,
+        slices: &[Slice],
+        segment: u16,
+        send: Refusal,
+    ) {
+        if !self.ring.is_settled() {
+            let _ = self.ring.submit();
+        }
+        let Some(socket) = self.relays.find(port) else { return };
+        let bytes = slices.iter().map(|it| self.ring.bytes(it.buffer, it.start, it.len));
+        let (refused, heard) = self.aside.send_relayed(socket, to, bytes, segment);
+        if let Some(why) = refused {
+            self.ledger.refuse(port, send, why);
+        }
+        if heard {
             self.relays.suspect(port);
         }
     }
@@ -281,6 +306,9 @@ impl Io for Uring {
         self.ledger.queue(&send);
         let parts = slices.iter().map(|slice| (slice.buffer, slice.start, slice.len));
         let possible = is_possible(slices.len(), &send);
+        if possible && port != Port::DATA && self.relays.troubled(port).is_some() {
+            return self.send_aside(port, to, slices, segment, send);
+        }
         if !possible || !self.ring.send(port.0, to, parts, segment, tag) {
             let is_open = port == Port::DATA || self.relays.find(port).is_some();
             let why = if possible && is_open { Reason::Busy } else { Reason::Failed };
@@ -291,17 +319,19 @@ impl Io for Uring {
     fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
         // What is queued leaves first.
         let _ = self.ring.submit();
-        let Some((socket, family)) = self.relays.find(port) else {
+        let Some(socket) = self.relays.find(port) else {
             // What the shard's own socket sends carries DF anyway.
             return self.send_from(port, to, slices, 0, 0);
         };
         let send = weigh(slices.iter().map(Slice::len).sum(), 0, 0);
         self.ledger.queue(&send);
         let bytes = slices.iter().map(|it| self.ring.bytes(it.buffer, it.start, it.len));
-        let refused = self.aside.send_unfragmented(socket, family, to, bytes);
+        let (refused, heard) = self.aside.send_unfragmented(socket, to, bytes);
         if let Some(why) = refused {
             self.ledger.refuse(port, send, why);
-            self.relays.refused(port, to);
+        }
+        if heard {
+            self.relays.heard(port, to);
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Shared by the syscall back end and by the load generator. All memory is taken once, in `new`.
 
+mod relayed;
+
 use std::io;
 use std::marker::PhantomData;
 use std::net::Ipv4Addr;
@@ -11,7 +13,6 @@ use std::ptr;
 use elara_core::ClientAddr;
 
 use super::message::{Control, Family, RawAddr, Source, gro_segment};
-use super::options;
 use crate::counters::{Egress, Reason};
 
 /// Buffers for received messages, filled by [`RecvBatch::receive`].
@@ -188,27 +189,6 @@ impl SendBatch {
     }
 }
 
-impl SendBatch {
-    /// Sends one datagram from a relay socket, with DF set for this one. Why not, if it was refused.
-    pub fn send_unfragmented<'bytes>(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        family: Family,
-        to: &ClientAddr,
-        slices: impl IntoIterator<Item = &'bytes [u8]>,
-    ) -> Option<Reason> {
-        let mut sending = self.begin_for(family);
-        if !sending.push(Some(to), slices, 0) || options::set_pmtu_probe(socket, family).is_err() {
-            return Some(Reason::Failed);
-        }
-        let mut refused = None;
-        sending.flush_telling(socket, |_, why| refused = Some(why));
-        // It has been set before: only a socket that is none refuses it.
-        let _ = options::set_fragmentable(socket, family);
-        refused
-    }
-}
-
 impl<'bytes> Sending<'_, 'bytes> {
     /// Messages in the batch.
     #[must_use]
@@ -298,10 +278,28 @@ impl<'bytes> Sending<'_, 'bytes> {
     pub fn flush_telling(
         self,
         socket: BorrowedFd<'_>,
-        mut refused: impl FnMut(usize, Reason),
+        refused: impl FnMut(usize, Reason),
     ) -> Egress {
+        self.flush_trying(socket, false, refused).0
+    }
+
+    /// [`Sending::flush_telling`] for a socket that hears what the network says (IP_RECVERR): a send there
+    /// fails when an earlier one has not arrived, whoever either was for. So each is tried once more, in its
+    /// place. Whether any had to be.
+    pub fn flush_relayed(self, socket: BorrowedFd<'_>, refused: impl FnMut(usize, Reason)) -> bool {
+        self.flush_trying(socket, true, refused).1
+    }
+
+    #[inline]
+    fn flush_trying(
+        self,
+        socket: BorrowedFd<'_>,
+        again: bool,
+        mut refused: impl FnMut(usize, Reason),
+    ) -> (Egress, bool) {
         let mut egress = Egress::default();
         let mut at = 0;
+        let mut tried = None;
         while at < self.messages {
             // SAFETY: the headers `at..messages` were filled by `push`: names, controls and iovecs are
             // this batch's own, and the bytes behind the iovecs are borrowed for `'bytes`, which
@@ -327,6 +325,10 @@ impl<'bytes> Sending<'_, 'bytes> {
                 continue;
             }
             let why = reason(&error);
+            if again && why == Reason::Failed && tried != Some(at) {
+                tried = Some(at);
+                continue;
+            }
             *match why {
                 Reason::Busy => &mut egress.busy,
                 Reason::Failed | Reason::Uncut => &mut egress.failed,
@@ -334,7 +336,7 @@ impl<'bytes> Sending<'_, 'bytes> {
             refused(at, why);
             at += 1;
         }
-        egress
+        (egress, tried.is_some())
     }
 }
 

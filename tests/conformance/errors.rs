@@ -112,6 +112,34 @@ on_every_back_end! {
         }
     }
 
+    fn an_error_costs_others_at_most_the_one_send_that_hears_of_it_first<P>() {
+        let (mut place, mut io) = P::new(3);
+        let (relayed, to) = (place.open(&mut io, Family::V4), place.addr(0));
+        let there = [1, 2].map(|peer| place.leave(&mut io, peer));
+        assert_eq!(came(&mut io), []);
+        let (mut heard, mut told) = (Vec::new(), 0);
+        for round in 0..20u8 {
+            for n in 0..4 {
+                let slice = words(&mut io, &[round, n]);
+                io.send_from(relayed.port, &there[usize::from(n % 2)], &[slice], 0, 0);
+                io.send_from(relayed.port, &to, &[slice], 0, 0);
+                io.send_from(relayed.port, &to, &[slice, slice, slice], 2, 0);
+            }
+            assert_eq!(came(&mut io), []);
+            heard.extend(place.heard_from(&mut io, 0).into_iter().map(|(_, bytes)| bytes));
+            told += said(&mut io).len();
+        }
+        let mut expected: Vec<Vec<u8>> = Vec::new();
+        for (round, n) in (0..20).flat_map(|round| (0..4).map(move |n| (round, n))) {
+            expected.extend(std::iter::repeat_n(vec![round, n], 4));
+        }
+        // In the first round, before anything of this port was known.
+        assert_eq!(heard[heard.len() - 19 * 16..], expected[16..]);
+        assert!(heard.len() >= expected.len() - 4, "{} of {}", heard.len(), expected.len());
+        assert_eq!(heard.len() as u64 + 80, io.egress().sent);
+        assert!(io.egress().failed <= 4 && told >= 40, "{told} told, {:?}", io.egress());
+    }
+
     fn what_the_network_said_is_bounded_in_a_cycle_and_gone_with_its_port<P>() {
         const PORTS: usize = CYCLE_REPORTS_MAX + 40;
         let (mut place, mut io) = P::new(1);

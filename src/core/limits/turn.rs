@@ -132,6 +132,9 @@ pub const RELAY_SOCKET_BUFFER_BYTES: usize = 256 << 10;
 pub const CYCLE_ARMS_MAX: usize = RECEIVE_BUFFERS;
 /// What a shard asks of the error queues of its relay sockets per cycle. More waits there.
 pub const CYCLE_REPORTS_MAX: usize = 64;
+/// Cycles for which a relay socket that heard of an error counts as troubled: longer than a handful of errors
+/// are apart. Its sends go one by one meanwhile.
+pub const TROUBLED_CYCLES: u64 = 1_000;
 /// Slices one send is made of: a header and a payload for each datagram. More: the send has failed.
 pub const SLICES_MAX: usize = 2 * SEGMENTS_MAX;
 /// Buffers, of `LASTING_BUFFER` bytes each, for what a shard writes itself between received bytes in one
