@@ -196,7 +196,8 @@ impl fmt::Display for PlanError {
             ),
             Self::NoVisitors => write!(
                 f,
-                "--join-rate: only in wire v1 does anybody join: leave it out, or give --issuer-key for wire v1"
+                "--join-rate: only in wire v1 does anybody join: leave it out, or give --issuer-key \
+                 for wire v1"
             ),
             Self::NoPass => write!(
                 f,
