@@ -20,6 +20,8 @@ mod pure;
 mod support;
 #[path = "common/ten.rs"]
 mod ten;
+#[path = "count/turn.rs"]
+mod turn;
 
 use elara_core::crypto::Suite::{AesGcm, ChaChaPoly};
 use serde_json::json;
@@ -92,6 +94,11 @@ const WORKLOADS: &[Workload] = &[
     sealed("forward/v1/single", "120 bytes in, nine copies out", || forward::v1(1, 120)),
     sealed("forward/v1/burst", "ten of 1,232 bytes in, ninety copies out", || {
         forward::v1(10, 1_232)
+    }),
+    pure("relay/turn/up", "120 bytes on a channel, out to a peer", || turn::relay(true, 1, 120)),
+    pure("relay/turn/down", "120 bytes of a peer, out on a channel", || turn::relay(false, 1, 120)),
+    pure("relay/turn/train", "32 of 1,200 bytes on a channel, out to a peer", || {
+        turn::relay(true, 32, 1_200)
     }),
     sealed("forward/v1/held", "1 ms: three of ten say 120 bytes, all let them wait", forward::held),
 ];

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use elara_core::crypto::hash::expand;
 use elara_core::crypto::{KeyStream, Secret};
-use elara_core::limits::{CYCLE_EXPIRIES_MAX, STUN_MESSAGE_MAX};
+use elara_core::limits::{STUN_MESSAGE_MAX, TURN_EXPIRIES_MAX};
 use elara_core::time::Instant;
 use elara_core::turn::{Config, Counts, Keys, OpenError, Ports, Server, Socket};
 
@@ -98,8 +98,8 @@ impl Turn {
     /// Ends what is over, a cycle's worth of it.
     pub(crate) fn expire<I: Io>(&mut self, io: &mut I, now: Instant) {
         let Some(server) = &mut self.server else { return };
-        let looked = server.expire(now, CYCLE_EXPIRIES_MAX, &mut Sockets(io));
-        self.expiring = looked == CYCLE_EXPIRIES_MAX;
+        let looked = server.expire(now, TURN_EXPIRIES_MAX, &mut Sockets(io));
+        self.expiring = looked == TURN_EXPIRIES_MAX;
     }
 
     /// Sends what is left of the cycle.

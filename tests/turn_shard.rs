@@ -3,101 +3,18 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use elara_core::crypto::Secret;
 use elara_core::limits::TURN_REPLIES_PER_PREFIX;
 use elara_core::stun::{Class, Method, Writer, attribute};
-use elara_core::turn::{Config, Keys, Relay, User};
-use elara_shards::io::Port;
-use elara_shards::turn::TurnConfig;
-use elara_shards::{ShardConfig, Verdict};
-use support::ports::{PortPlace, Relayed};
-use support::room::{InMemory, OverSyscall, OverUring, Room, open_config};
-use support::turn::{Heard, Talker, channel_data_of, on_channel, over_udp};
+use elara_shards::Verdict;
+use elara_shards::sys::counting::Counting;
+use support::hall::{CLIENT, Hall, LISTENER, PEER, STRANGER};
+use support::ports::PortPlace;
+use support::room::{InMemory, OverSyscall, OverUring};
+use support::turn::{Heard, channel_data_of, over_udp};
 
-/// Peers of a room: the client, its peer, somebody else.
-const CLIENT: usize = 0;
-const PEER: usize = 1;
-const STRANGER: usize = 2;
-
-/// Where the node of these tests listens, as far as it knows.
-const LISTENER: &str = "127.0.0.1:9";
-
-/// A room in which one user may have relayed addresses and reach loopback.
-struct Hall<P: PortPlace> {
-    room: Room<P>,
-    talker: Talker,
-}
-
-impl<P: PortPlace> Hall<P> {
-    fn new(bytes_per_second: Option<u64>) -> Self {
-        let server = Config {
-            users: vec![User::new("ada", "elara", "lovelace")],
-            relays: vec![Relay { listen: "127.0.0.1".parse().unwrap(), external: None }],
-            allow_peers: vec!["127.0.0.0/8".parse().unwrap()],
-            bytes_per_second,
-            ..Config::default()
-        };
-        let turn = TurnConfig {
-            server: Arc::new(server),
-            keys: Keys { nonce: Secret::new([3; 32]), hash: (5, 6) },
-            listeners: vec![LISTENER.parse().unwrap()],
-            relays: true,
-        };
-        let config = ShardConfig { turn: Some(turn), ..open_config() };
-        Self { room: Room::with(3, config), talker: Talker::new("ada", "lovelace") }
-    }
-
-    /// Says something at the data port; the verdict on it, which must be one.
-    fn say(&mut self, from: usize, datagram: &[u8]) -> Verdict {
-        let before = self.room.settle();
-        self.room.say(from, datagram);
-        let after = self.room.settle();
-        assert!(after.balanced(), "{}: {after:?}", P::NAME);
-        let changed = |verdict: &Verdict| after.of(*verdict) > before.of(*verdict);
-        let mut given = Verdict::ALL.iter().copied().filter(changed);
-        let verdict = given.next().expect("every datagram has a verdict");
-        assert_eq!(given.next(), None, "{}", P::NAME);
-        verdict
-    }
-
-    /// One signed request of the client: the verdict on it, and the answer.
-    fn request(&mut self, method: Method, fill: impl Fn(&mut Writer<'_>)) -> (Verdict, Heard) {
-        loop {
-            let request = self.talker.request(method, &fill);
-            let verdict = self.say(CLIENT, &request);
-            let answer = Heard(self.room.heard(CLIENT).pop().expect("an answer"));
-            if !self.talker.learn(&answer) {
-                return (verdict, answer);
-            }
-            assert_eq!(verdict, Verdict::Declined, "who is asked for credentials is declined");
-        }
-    }
-
-    fn address(&self, peer: usize) -> SocketAddr {
-        self.room.place.addr(peer).into()
-    }
-
-    /// A relayed address with a channel to the peer.
-    fn open(&mut self) -> Relayed {
-        let (verdict, answer) = self.request(Method::ALLOCATE, over_udp);
-        assert_eq!((verdict, answer.error()), (Verdict::Answered, 0));
-        let at = answer.address(attribute::XOR_RELAYED_ADDRESS);
-        let peer = self.address(PEER);
-        assert_eq!(self.request(Method::CHANNEL_BIND, on_channel(0x4000, peer)).1.error(), 0);
-        Relayed { port: Port(1), at }
-    }
-
-    /// A peer sends to the relayed address; the verdict on it.
-    fn send_to(&mut self, from: usize, relayed: Relayed, bytes: &[u8]) -> Verdict {
-        let before = self.room.settle();
-        self.room.place.send_to(self.room.shard.io(), from, relayed, bytes, 0);
-        let after = self.room.settle();
-        let changed = |verdict: &&Verdict| after.of(**verdict) > before.of(**verdict);
-        *Verdict::ALL.iter().find(changed).expect("every datagram has a verdict")
-    }
-}
+#[global_allocator]
+static HEAP: Counting = Counting;
 
 fn data_has_its_verdicts<P: PortPlace>() {
     let mut hall = Hall::<P>::new(None);
@@ -189,6 +106,43 @@ fn what_is_under_way_outlives_its_allocation<P: PortPlace>() {
     assert_eq!(hall.room.settle().allocations, 0);
 }
 
+/// Data both ways, alone and in trains, on a channel and in indications; and what is refused.
+fn relaying_allocates_nothing<P: PortPlace>() {
+    let mut hall = Hall::<P>::new(None);
+    let relayed = hall.open();
+    let friend = hall.address(STRANGER);
+    let permit = |writer: &mut Writer<'_>| {
+        writer.put_address_xor(attribute::XOR_PEER_ADDRESS, friend);
+    };
+    assert_eq!(hall.request(Method::CREATE_PERMISSION, permit).1.error(), 0);
+    let datagram = channel_data_of(0x4000, &[5; 200]);
+    let train = datagram.repeat(10);
+    let indication = hall.talker.indication(friend, &[6; 99], false);
+    let nowhere = channel_data_of(0x4001, b"no such channel");
+    let mut allocations = 0;
+    for round in 0..60 {
+        let room = &mut hall.room;
+        room.say(CLIENT, &datagram);
+        room.say_train(CLIENT, &train, datagram.len() as u16);
+        room.say(CLIENT, &indication);
+        room.say(CLIENT, &nowhere);
+        room.place.send_to(room.shard.io(), PEER, relayed, &[7; 2_000], 200);
+        room.place.send_to(room.shard.io(), STRANGER, relayed, &[8; 77], 0);
+        for _ in 0..3 {
+            // Something is there for each cycle, so that none waits.
+            room.say(CLIENT, &datagram);
+            let before = Counting::on_this_thread();
+            room.cycle();
+            allocations += if round < 10 { 0 } else { Counting::on_this_thread() - before };
+        }
+        [CLIENT, PEER, STRANGER].into_iter().for_each(|peer| drop(room.heard(peer)));
+    }
+    let counters = hall.room.settle();
+    assert_eq!(allocations, 0, "{}", P::NAME);
+    assert_eq!(counters.of(Verdict::Relayed), 60 * (1 + 10 + 1 + 10 + 1 + 3), "{}", P::NAME);
+    assert_eq!(counters.of(Verdict::NoChannel), 60);
+}
+
 macro_rules! everywhere {
     ($($test:ident = $check:ident;)*) => {$(
         #[test]
@@ -205,6 +159,7 @@ everywhere! {
     every_message_has_its_verdict = messages_have_their_verdicts;
     an_allocation_goes_no_faster_than_it_may = bandwidth_is_bounded;
     a_train_is_relayed_whole_and_in_order = trains_stay_whole;
+    relaying_data_allocates_nothing = relaying_allocates_nothing;
     what_came_before_the_end_still_leaves = what_is_under_way_outlives_its_allocation;
 }
 

@@ -11,6 +11,7 @@ pub mod crowd;
 pub mod folder;
 pub mod frames;
 pub mod guest;
+pub mod hall;
 pub mod house;
 pub mod lossy;
 pub mod people;

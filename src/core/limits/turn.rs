@@ -48,6 +48,9 @@ pub const TURN_CHANNEL_FOR: Span = Span::from_secs(600);
 pub const TURN_RESERVATION_FOR: Span = Span::from_secs(30);
 /// Ports that wait so on one shard. Full: EVEN-PORT with a reservation gets 508.
 pub const TURN_RESERVATIONS_MAX: usize = 256;
+/// Allocations and ports set aside that a shard looks at in a cycle because their time is over: to close a
+/// socket takes tens of microseconds. The rest waits for the next cycle.
+pub const TURN_EXPIRIES_MAX: usize = 32;
 /// Granularity of everything that ends.
 pub const TURN_TICK: Span = Span::from_secs(1);
 /// Ticks a turn of the wheel is long; what ends later waits for its turn.
