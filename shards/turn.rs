@@ -40,6 +40,8 @@ pub struct TurnConfig {
     pub listeners: Vec<SocketAddr>,
     /// Whether there are relayed addresses to be had; if not, only Binding requests are answered.
     pub relays: bool,
+    /// Whether Binding requests are answered.
+    pub binding: bool,
 }
 
 /// Everything a shard knows of STUN and TURN.
@@ -49,6 +51,8 @@ pub(crate) struct Turn {
     server: Option<Box<Server>>,
     /// Whether there are relayed addresses to be had.
     relays: bool,
+    /// Whether Binding requests are answered.
+    binding: bool,
     /// Channels may have numbers above those of RFC 8656.
     wide: bool,
     random: KeyStream,
@@ -71,6 +75,7 @@ impl Turn {
         Self {
             server,
             relays: config.is_some_and(|config| config.relays),
+            binding: config.is_some_and(|config| config.binding),
             wide: config.is_some_and(|config| {
                 config.relays && *config.server.channel_range.numbers().end() > 0x4FFF
             }),

@@ -9,7 +9,7 @@ use elara_core::stun::{Class, Method, TransactionId, Writer, attribute};
 use support::caller::PATIENCE;
 use support::folder::write_private;
 use support::process::Process;
-use support::turn::{Heard, TurnCaller};
+use support::turn::{Heard, Talker, TurnCaller};
 
 const USER: &str = "ada";
 const PASSWORD: &str = "lovelace";
@@ -32,12 +32,22 @@ impl Relay {
         )
     }
 
+    /// With something to say above the section.
+    fn with(io: &str, name: &str, above: &str) -> Self {
+        let reach = "relay = [\"127.0.0.1\"]\nallow_peers = [\"127.0.0.0/8\"]";
+        Self::saying(io, name, "127.0.0.1:0", above, &format!("{reach}\n"))
+    }
+
     fn at(io: &str, name: &str, listen: &str, reach: &str, more: &str) -> Self {
+        Self::saying(io, name, listen, "", &format!("{reach}\n{more}\n"))
+    }
+
+    fn saying(io: &str, name: &str, listen: &str, above: &str, turn: &str) -> Self {
         let file = format!("elara-{}-{name}-{io}.toml", std::process::id());
         let config = std::env::temp_dir().join(file);
         let text = format!(
-            "listen = \"{listen}\"\nadmin = \"off\"\nio = \"{io}\"\nshards = 1\n\n\
-             [turn]\nusers = [\"{USER}:{PASSWORD}\"]\n{reach}\n{more}\n"
+            "listen = \"{listen}\"\nadmin = \"off\"\nio = \"{io}\"\nshards = 1\n\
+             {above}\n[turn]\nusers = [\"{USER}:{PASSWORD}\"]\n{turn}"
         );
         write_private(&config, &text);
         let mut process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
@@ -353,4 +363,9 @@ fn without_credentials_there_is_no_turn_and_stun_can_be_closed() {
         let heard = caller.ask(Method::BINDING, |_| {});
         assert_eq!(heard.message().method(), Method::BINDING, "{io}: Allocate was not answered");
     }
+    let relay = Relay::with("uring", "closed", "stun = false\n");
+    let mut caller = relay.caller();
+    caller.send(&Talker::new(USER, PASSWORD).plain(Class::Request, Method::BINDING, |_| {}));
+    // The next thing heard is of TURN, which is open.
+    caller.allocate(None);
 }

@@ -30,12 +30,15 @@ const HALF: u32 = 64;
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// A STUN message at the data port.
     pub(crate) fn handle_stun(&mut self, from: &ClientAddr, slice: Slice) -> Verdict {
-        let Turn { server, relays, random, inbox, out, flows, .. } = &mut *self.turn;
+        let Turn { server, relays, binding, random, inbox, out, flows, .. } = &mut *self.turn;
         let Some(server) = server else { return Verdict::StunClosed };
         let bytes = self.io.bytes(slice);
         let kind = bytes.first_chunk().map_or(0, |kind| u16::from_be_bytes(*kind));
-        if !*relays && kind & METHOD != BINDING {
-            return Verdict::TurnClosed;
+        match kind & METHOD {
+            BINDING if !*binding => return Verdict::StunClosed,
+            BINDING => {}
+            _ if !*relays => return Verdict::TurnClosed,
+            _ => {}
         }
         let (now, unix) = (self.now, self.calendar);
         let answer = if kind & NO_REQUEST != 0 {

@@ -287,7 +287,7 @@ fn turn(
     let server = server.or_else(|| config.stun.then(Arc::default))?;
     let keys = Keys { nonce: Secret::generate(&mut OsRandom), hash: hash_keys };
     let listeners = [Some(listen), admin].into_iter().flatten().collect();
-    Some(TurnConfig { server, keys, listeners, relays })
+    Some(TurnConfig { server, keys, listeners, relays, binding: config.stun })
 }
 
 /// Keys for tables that strangers choose the entries of, fresh for every node.

@@ -42,6 +42,7 @@ impl<P: PortPlace> Hall<P> {
             keys: Keys { nonce: Secret::new([3; 32]), hash: (5, 6) },
             listeners: vec![LISTENER.parse().unwrap()],
             relays: true,
+            binding: true,
         };
         let config = ShardConfig { turn: Some(turn), ..open_config() };
         Self { room: Room::with(3, config), talker: Talker::new("ada", "lovelace") }
