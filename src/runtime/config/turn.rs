@@ -170,7 +170,7 @@ impl TurnConfig {
         }
     }
 
-    /// The same for one of `shards` shards of a node that listens on `listen`; `None` when TURN is off.
+    /// What each of `shards` shards of a node that listens on `listen` is told; `None` when TURN is off.
     ///
     /// # Panics
     /// When [`NodeConfig::validate`](crate::NodeConfig::validate) would have refused it.

@@ -88,7 +88,8 @@ impl TurnConfig {
         Some(listen.ip().to_canonical()).filter(|ip| !ip.is_unspecified()).into_iter().collect()
     }
 
-    /// The same with what clients are told.
+    /// The addresses that relay sockets of a node listening on `listen` are opened on, each with what clients
+    /// are told of it.
     #[must_use]
     pub fn relays(&self, listen: SocketAddr) -> Vec<Relay> {
         let external = |host: IpAddr| {
