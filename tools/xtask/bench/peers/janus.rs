@@ -140,8 +140,8 @@ fn post(at: SocketAddr, path: &str, body: &Value) -> Result<Value, String> {
     let wrong = |error: &dyn fmt::Display| format!("http://{at}{path}: {error}");
     let body = body.to_string();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: janus\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "POST {path} HTTP/1.0\r\nHost: janus\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut text = String::new();
