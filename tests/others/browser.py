@@ -20,10 +20,15 @@ MESSAGES = 200
 PAGE = """<!doctype html><meta charset=utf-8><title>relay</title><script>
 const ice = %s, messages = %d;
 const say = result => fetch('/result', { method: 'POST', body: JSON.stringify(result) });
+// Of which kind the candidate is that an end has chosen; it may come to know a little later than the data.
 const kind = async end => {
-  const stats = [...(await end.getStats()).values()];
-  const pair = stats.find(it => it.type === 'candidate-pair' && it.nominated && it.state === 'succeeded');
-  return pair ? stats.find(it => it.id === pair.localCandidateId).candidateType : 'none';
+  for (;;) {
+    const stats = await end.getStats();
+    const chosen = [...stats.values()].find(it => it.type === 'transport' && it.selectedCandidatePairId);
+    const pair = chosen && stats.get(chosen.selectedCandidatePairId);
+    if (pair) return stats.get(pair.localCandidateId).candidateType;
+    await new Promise(again => setTimeout(again, 20));
+  }
 };
 (async () => {
   const errors = [];
