@@ -156,8 +156,8 @@ fn coturns_negative_tests_harm_nobody() {
         let _echo = Echo::start("127.0.0.1", echo_port);
         let peer_port = echo_port.to_string();
         for flag in ["-N", "-R", "-B"] {
-            // What it does is wrong on purpose, or it hangs up at random (-B) and loses what comes then: what it
-            // says of the outcome proves nothing.
+            // What it does is wrong on purpose, or it hangs up at random (-B) and loses what comes
+            // then: what it says of the outcome proves nothing.
             let common = ["-u", USER, "-w", PASSWORD, "-p", &port, "-n", "5", "-z", "5", "-c"];
             let peer = ["-e", "127.0.0.1", "-r", &peer_port, flag, &host];
             run("timeout", &[&["20", "turnutils_uclient"], &common[..], &peer[..]].concat());
