@@ -237,7 +237,7 @@ mod tests {
             ("turn:", BadTurnServer::Host),
             ("turn::3478", BadTurnServer::Host),
             ("turn:ann@turn.example", BadTurnServer::Host),
-            ("turn://turn.example", BadTurnServer::Port),
+            ("turn://turn.example", BadTurnServer::Host),
             ("turn:turn.example:0", BadTurnServer::Port),
             ("turn:turn.example:+1", BadTurnServer::Port),
             ("turn:turn.example:65536", BadTurnServer::Port),
