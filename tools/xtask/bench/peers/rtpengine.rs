@@ -92,10 +92,12 @@ impl Control {
         let any = ("flags", Texts(&["codec-accept-any"]));
         let published = tell("publish", &[("sdp", Text(&offer)), any])?;
         for port in seats.hearers(session) {
-            let subscription = tell("subscribe request", &[])?;
-            let to_tag = subscription["to-tag"].as_str().unwrap_or_default();
+            // A name of ours: of its own it says that it does not know them.
+            let hearer = format!("hearer-{port}");
+            let to_tag = ("to-tag", Text(&hearer));
+            tell("subscribe request", &[to_tag, any])?;
             let answer = sdp(port, "recvonly");
-            tell("subscribe answer", &[("to-tag", Text(to_tag)), ("sdp", Text(&answer))])?;
+            tell("subscribe answer", &[to_tag, any, ("sdp", Text(&answer))])?;
         }
         let answer = published["sdp"].as_str().unwrap_or_default();
         let port = media_port(answer).ok_or_else(|| format!("rtpengine: no port in {answer}"))?;
@@ -161,9 +163,9 @@ mod tests {
         let ok = |more: &[_]| bencode::dictionary(&[&[("result", Text("ok"))], more].concat());
         let (mut control, asked) = stand_in(vec![
             ok(&[("sdp", Text(&sdp(30_010, "recvonly")))]),
-            ok(&[("to-tag", Text("first"))]),
             ok(&[]),
-            ok(&[("to-tag", Text("second"))]),
+            ok(&[]),
+            ok(&[]),
             ok(&[]),
         ]);
         let seats = Seats { sessions: 3, participants: 3, first_port: 20_000 };
@@ -175,7 +177,8 @@ mod tests {
             .filter(|asked| asked["command"] == "subscribe answer")
             .map(|asked| (asked["to-tag"].as_str(), media_port(asked["sdp"].as_str().unwrap())))
             .collect();
-        assert_eq!(answered, [(Some("first"), Some(20_007)), (Some("second"), Some(20_008))]);
+        let hearers = [(Some("hearer-20007"), Some(20_007)), (Some("hearer-20008"), Some(20_008))];
+        assert_eq!(answered, hearers);
     }
 
     #[test]
