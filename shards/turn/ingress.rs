@@ -2,7 +2,8 @@
 //!
 //! Runs for every datagram, under the laws of [`forward`](crate::forward). A train has one source, so its
 //! fate is asked for once: for all of it where that is on one channel, and for all that a peer sends at
-//! once.
+//! once. The ways in are kept out of line: between them and ELARA's frames the compiler would share
+//! registers, at the frames' expense (100 instructions each).
 
 use elara_core::ClientAddr;
 use elara_core::limits::TURN_DATA_HEAD_MAX;
@@ -29,6 +30,7 @@ const HALF: u32 = 64;
 
 impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     /// A STUN message at the data port.
+    #[inline(never)]
     pub(crate) fn handle_stun(&mut self, from: &ClientAddr, slice: Slice) -> Verdict {
         let Turn { server, relays, binding, random, inbox, out, flows, .. } = &mut *self.turn;
         let Some(server) = server else { return Verdict::StunClosed };
@@ -77,7 +79,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
 
     /// A train that is ChannelData of one channel throughout: its fate is asked for once. False when it is
     /// anything else.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn handle_channel_train(&mut self, train: &Train) -> bool {
         let Turn { server: Some(server), relays: true, wide, .. } = &mut *self.turn else {
             return false;
@@ -105,6 +107,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     }
 
     /// What begins as ChannelData does.
+    #[inline(never)]
     pub(crate) fn handle_channel_data(&mut self, from: &ClientAddr, slice: Slice) -> Verdict {
         let bytes = self.io.bytes(slice);
         let wide = bytes.first().is_some_and(|first| u16::from(*first) << 8 >= WIDE);
@@ -131,7 +134,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     }
 
     /// What a peer has sent to a relayed address: a datagram, or a train of them.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn handle_peer_train(&mut self, train: &Train) {
         let (socket, bytes) = (Socket(train.port.0), train.slice.len());
         let mut to = match &mut self.turn.server {
