@@ -20,7 +20,6 @@ mod scene;
 mod search;
 mod side;
 mod storm;
-mod stun;
 
 use std::time::Duration;
 

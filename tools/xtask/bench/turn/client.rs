@@ -6,15 +6,21 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use elara_core::ClientAddr;
+use elara_core::stun::attribute::{
+    CHANNEL_NUMBER, LIFETIME, NONCE, REALM, REQUESTED_TRANSPORT, SOFTWARE, USERNAME,
+    XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
+};
+use elara_core::stun::{
+    Algorithm, Class, HEADER_LEN, Key, Message, Method, PasswordAlgorithm, TransactionId, Writer,
+};
 
 use super::scene::Scene;
 use super::side::{Side, client_addr};
-use super::stun::{Answer, Key, Message, Transaction, attribute, kind};
 
 /// The user, and the password, whom every contestant knows.
 pub(super) const USER: &str = "u";
@@ -29,12 +35,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// New nonces that a request may need, one after the other.
 const NONCES: u32 = 5;
 /// How long what is asked for shall last, in seconds: RFC 8656's default, and what it fixes for channels.
-const LIFETIME: u32 = 600;
+const LIFETIME_S: u32 = 600;
 /// How old it may get: permissions last 300 seconds.
 const STALE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_micros(100);
-/// RFC 8656 section 7.1: UDP, and reserved bytes.
-const UDP: [u8; 4] = [17, 0, 0, 0];
+/// RFC 8656 section 7.1: UDP.
+const UDP: u8 = 17;
+/// Room for a request of ours.
+const ROOM: usize = 512;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +54,11 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const fn kind(self) -> u16 {
+    const fn method(self) -> Method {
         match self {
-            Self::Allocate => kind::ALLOCATE,
-            Self::Refresh => kind::REFRESH,
-            Self::Bind => kind::CHANNEL_BIND,
+            Self::Allocate => Method::ALLOCATE,
+            Self::Refresh => Method::REFRESH,
+            Self::Bind => Method::CHANNEL_BIND,
         }
     }
 }
@@ -77,7 +85,7 @@ pub(super) enum Came {
 /// Every client of one server.
 pub(super) struct Clients {
     server: ClientAddr,
-    realm: Vec<u8>,
+    realm: String,
     key: Option<Key>,
     members: Vec<Member>,
     asked: u32,
@@ -105,7 +113,7 @@ struct Asking {
 impl Clients {
     pub(super) fn new(server: ClientAddr, count: u32) -> Self {
         let members = (0..count).map(|_| Member::default()).collect();
-        let (realm, fresh) = (Vec::new(), Instant::now());
+        let (realm, fresh) = (String::new(), Instant::now());
         Self { server, realm, key: None, members, asked: 0, fresh }
     }
 
@@ -219,8 +227,8 @@ impl Clients {
         let mut again = Vec::new();
         for slot in 0..heard {
             let (_, bytes, _) = side.heard(slot);
-            let Some(answer) = Answer::read(bytes) else { continue };
-            let Some((who, number)) = whose(&answer.transaction) else { continue };
+            let Ok(answer) = Message::parse(bytes) else { continue };
+            let Some((who, number)) = whose(answer.transaction()) else { continue };
             let asking = self.members.get(who as usize).and_then(|member| member.asking.as_ref());
             let Some(asking) = asking.filter(|asking| asking.number == number) else { continue };
             let took = asking.first.elapsed();
@@ -236,30 +244,32 @@ impl Clients {
     }
 
     /// What `answer` makes of the request of `who`.
-    fn take(&mut self, who: u32, answer: &Answer<'_>) -> Came {
+    fn take(&mut self, who: u32, answer: &Message<'_>) -> Came {
         let fresh = self.next();
         let member = &mut self.members[who as usize];
         let Some(asking) = member.asking.as_mut() else { return Came::Granted };
-        if answer.kind == asking.step.kind() | kind::SUCCESS {
-            if let Some(relayed) = answer.address(attribute::XOR_RELAYED_ADDRESS) {
+        let ours = answer.method() == asking.step.method();
+        if ours && answer.class() == Class::Success {
+            if let Some(Ok(SocketAddr::V4(relayed))) = answer.address(XOR_RELAYED_ADDRESS) {
                 member.relayed = Some(relayed);
             }
             member.asking = None;
             return Came::Granted;
         }
-        let refused = answer.kind == asking.step.kind() | kind::ERROR;
-        let code = answer.error().filter(|_| refused).unwrap_or(0);
+        let refused = ours && answer.class() == Class::Error;
+        let code = answer.error_code().and_then(Result::ok).filter(|_| refused).unwrap_or(0);
         let stranger = code == 401 && member.nonce.is_empty();
-        let nonce = answer.get(attribute::NONCE);
+        let nonce = answer.get(NONCE);
         if let (Some(nonce), true, true) = (nonce, stranger || code == 438, asking.nonces < NONCES)
         {
             asking.nonces += 1;
             asking.number = fresh;
             asking.times = 1;
             member.nonce = nonce.to_vec();
-            if let (Some(realm), None) = (answer.get(attribute::REALM), &self.key) {
-                self.realm = realm.to_vec();
-                self.key = Some(Key::long_term(USER, realm, PASSWORD));
+            if let (Some(Ok(realm)), None) = (answer.text(REALM), &self.key) {
+                self.realm = realm.into();
+                let (md5, sha1) = (PasswordAlgorithm::Md5, Algorithm::Sha1);
+                self.key = Some(Key::long_term(USER, realm, PASSWORD, md5, sha1));
             }
             return Came::Again;
         }
@@ -287,28 +297,31 @@ impl Clients {
     fn request(&self, who: u32) -> Option<Vec<u8>> {
         let member = &self.members[who as usize];
         let Asking { step, number, .. } = member.asking.as_ref()?;
-        let lifetime = LIFETIME.to_be_bytes();
-        let message = Message::new(step.kind(), &transaction(who, *number));
-        let message = match step {
-            Step::Allocate => message
-                .put(attribute::REQUESTED_TRANSPORT, &UDP)
-                .put(attribute::LIFETIME, &lifetime),
-            Step::Refresh => message.put(attribute::LIFETIME, &lifetime),
-            Step::Bind => {
-                let [high, low] = Scene::channel(who).to_be_bytes();
-                message
-                    .put(attribute::CHANNEL_NUMBER, &[high, low, 0, 0])
-                    .put_address(attribute::XOR_PEER_ADDRESS, member.peer?)
+        let mut out = [0; ROOM];
+        let mut message =
+            Writer::new(&mut out, Class::Request, step.method(), transaction(who, *number));
+        match step {
+            Step::Allocate => {
+                message.put_u8(REQUESTED_TRANSPORT, UDP).put_u32(LIFETIME, LIFETIME_S);
             }
-        };
-        let Some(key) = self.key.as_ref().filter(|_| !member.nonce.is_empty()) else {
-            return Some(message.unsigned());
-        };
-        let signed = message
-            .put(attribute::USERNAME, USER.as_bytes())
-            .put(attribute::REALM, &self.realm)
-            .put(attribute::NONCE, &member.nonce);
-        Some(signed.sign(key))
+            Step::Refresh => {
+                message.put_u32(LIFETIME, LIFETIME_S);
+            }
+            Step::Bind => {
+                message
+                    .put_u16(CHANNEL_NUMBER, Scene::channel(who))
+                    .put_address_xor(XOR_PEER_ADDRESS, member.peer?.into());
+            }
+        }
+        if let Some(key) = self.key.as_ref().filter(|_| !member.nonce.is_empty()) {
+            message
+                .put(USERNAME, USER.as_bytes())
+                .put(REALM, self.realm.as_bytes())
+                .put(NONCE, &member.nonce)
+                .sign(key);
+        }
+        let len = message.finish()?;
+        Some(out[..len].to_vec())
     }
 
     fn next(&mut self) -> u32 {
@@ -322,16 +335,17 @@ impl Clients {
 /// # Errors
 /// When it does not answer.
 pub(super) fn software(server: SocketAddrV4, side: &mut Side) -> Result<String, String> {
-    let request = Message::new(kind::BINDING, &transaction(0, 0)).unsigned();
+    let mut request = [0; HEADER_LEN];
+    Writer::new(&mut request, Class::Request, Method::BINDING, transaction(0, 0)).finish();
     let (begun, to) = (Instant::now(), client_addr(server));
     while begun.elapsed() < PATIENCE {
         side.say([(0, &to, &request[..])].into_iter(), 0);
         let sent = Instant::now();
         while sent.elapsed() < REPEAT {
             for slot in 0..side.hear().map_err(|error| format!("the clients: {error}"))? {
-                let answer = Answer::read(side.heard(slot).1);
-                if let Some(answer) = answer.filter(|it| it.kind == kind::BINDING | kind::SUCCESS) {
-                    let name = answer.get(attribute::SOFTWARE).unwrap_or_default();
+                let Ok(answer) = Message::parse(side.heard(slot).1) else { continue };
+                if (answer.class(), answer.method()) == (Class::Success, Method::BINDING) {
+                    let name = answer.get(SOFTWARE).unwrap_or_default();
                     return Ok(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned());
                 }
             }
@@ -342,15 +356,15 @@ pub(super) fn software(server: SocketAddrV4, side: &mut Side) -> Result<String, 
 }
 
 /// Says whose request it is, the how many-th of all, and that it is ours.
-fn transaction(who: u32, number: u32) -> Transaction {
+fn transaction(who: u32, number: u32) -> TransactionId {
     let mut transaction = *b"........turn";
     transaction[..4].copy_from_slice(&who.to_be_bytes());
     transaction[4..8].copy_from_slice(&number.to_be_bytes());
-    transaction
+    TransactionId(transaction)
 }
 
-fn whose(transaction: &Transaction) -> Option<(u32, u32)> {
-    let [a, b, c, d, e, f, g, h, b't', b'u', b'r', b'n'] = *transaction else { return None };
+fn whose(TransactionId(transaction): TransactionId) -> Option<(u32, u32)> {
+    let [a, b, c, d, e, f, g, h, b't', b'u', b'r', b'n'] = transaction else { return None };
     Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
 }
 
@@ -364,35 +378,44 @@ mod tests {
     use super::super::scene::CLIENTS;
     use super::*;
 
+    /// The answer to `request`, with what `put` puts into it.
+    fn answer(request: &Message<'_>, class: Class, put: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+        let mut out = vec![0; ROOM];
+        let mut writer = Writer::answer(&mut out, request, class);
+        put(&mut writer);
+        let len = writer.finish().unwrap();
+        out.truncate(len);
+        out
+    }
+
     /// A server in miniature, in a thread that serves until the test process ends: everybody is asked who
-    /// they are, with a nonce that goes stale once. Tells each request's transaction, type, and whether
+    /// they are, with a nonce that goes stale once. Tells each request's transaction, method, and whether
     /// it is signed.
-    fn serve(socket: UdpSocket) -> mpsc::Receiver<(Transaction, u16, bool)> {
+    fn serve(socket: UdpSocket) -> mpsc::Receiver<(TransactionId, Method, bool)> {
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             let mut bytes = [0; 1_024];
             for port in 50_000.. {
                 let (len, from) = socket.recv_from(&mut bytes).unwrap();
-                let request = Answer::read(&bytes[..len]).unwrap();
-                let signed = request.get(attribute::MESSAGE_INTEGRITY).is_some();
-                let _ = tell.send((request.transaction, request.kind, signed));
-                let refuse = |code: u8, nonce: &[u8]| {
-                    Message::new(request.kind | kind::ERROR, &request.transaction)
-                        .put(attribute::ERROR_CODE, &[0, 0, 4, code])
-                        .put(attribute::REALM, b"here")
-                        .put(attribute::NONCE, nonce)
+                let request = Message::parse(&bytes[..len]).unwrap();
+                let signed = request.has_integrity().is_some();
+                let _ = tell.send((request.transaction(), request.method(), signed));
+                let refuse = |code, nonce: &[u8]| {
+                    answer(&request, Class::Error, |answer| {
+                        answer.put_error(code).put(REALM, b"here").put(NONCE, nonce);
+                    })
                 };
-                let granted = Message::new(request.kind | kind::SUCCESS, &request.transaction);
-                let answer = match request.get(attribute::NONCE) {
-                    None => refuse(1, b"first"),
-                    Some(b"first") => refuse(38, b"second"),
-                    Some(_) if request.kind == kind::ALLOCATE => {
-                        let relayed = SocketAddrV4::new([127, 0, 0, 1].into(), port);
-                        granted.put_address(attribute::XOR_RELAYED_ADDRESS, relayed)
-                    }
-                    Some(_) => granted,
+                let answer = match request.get(NONCE) {
+                    None => refuse(401, b"first"),
+                    Some(b"first") => refuse(438, b"second"),
+                    Some(_) => answer(&request, Class::Success, |answer| {
+                        if request.method() == Method::ALLOCATE {
+                            let relayed = SocketAddr::from(([127, 0, 0, 1], port));
+                            answer.put_address_xor(XOR_RELAYED_ADDRESS, relayed);
+                        }
+                    }),
                 };
-                socket.send_to(&answer.unsigned(), from).unwrap();
+                socket.send_to(&answer, from).unwrap();
             }
         });
         told
@@ -411,9 +434,11 @@ mod tests {
         clients.bind(relayed.into_iter().rev(), &mut side).unwrap();
         // A request that was repeated counts once.
         let heard: HashSet<_> = told.try_iter().collect();
-        let count = |kind, signed| heard.iter().filter(|it| (it.1, it.2) == (kind, signed)).count();
-        assert_eq!((count(kind::ALLOCATE, false), count(kind::ALLOCATE, true)), (2, 4));
-        assert_eq!(count(kind::CHANNEL_BIND, true), 2);
+        let count = |method, signed| {
+            heard.iter().filter(|heard| (heard.1, heard.2) == (method, signed)).count()
+        };
+        assert_eq!((count(Method::ALLOCATE, false), count(Method::ALLOCATE, true)), (2, 4));
+        assert_eq!(count(Method::CHANNEL_BIND, true), 2);
     }
 
     #[test]
@@ -424,10 +449,11 @@ mod tests {
         thread::spawn(move || {
             let mut bytes = [0; 1_024];
             let (len, from) = socket.recv_from(&mut bytes).unwrap();
-            let request = Answer::read(&bytes[..len]).unwrap();
-            let answer = Message::new(request.kind | kind::ERROR, &request.transaction)
-                .put(attribute::ERROR_CODE, &[0, 0, 4, 86]);
-            socket.send_to(&answer.unsigned(), from).unwrap();
+            let request = Message::parse(&bytes[..len]).unwrap();
+            let refusal = answer(&request, Class::Error, |answer| {
+                answer.put_error(486);
+            });
+            socket.send_to(&refusal, from).unwrap();
         });
         let error = Clients::new(addr, 1).allocate(&mut side).unwrap_err();
         assert_eq!(error, "an allocation is refused with 486, to client 0 of 1");
@@ -443,7 +469,7 @@ mod tests {
         assert_eq!(clients.request(1), first);
         clients.ask(1, Step::Refresh, &mut side);
         assert_ne!(clients.request(1), first, "a request of its own");
-        assert_eq!(whose(&transaction(7, 9)), Some((7, 9)));
-        assert_eq!(whose(&[0; 12]), None, "of somebody else");
+        assert_eq!(whose(transaction(7, 9)), Some((7, 9)));
+        assert_eq!(whose(TransactionId([0; 12])), None, "of somebody else");
     }
 }
