@@ -50,7 +50,7 @@ pub(super) fn start(rtpengine: &Path, seats: Seats, dir: &Path) -> Result<Wired,
     let mut wire = Control::connect(control)?;
     let ready = || wire.ask(SOON, &[("command", Text("ping"))]).ok().map(|_| ());
     let (daemon, ()) = Daemon::start(&command, &dir.join("rtpengine.log"), ready)?;
-    // Its questions may have been answered late, and more than once.
+    // Those questions may have been answered late, and more than once.
     let mut wire = Control::connect(control)?;
     let to = (0..seats.sessions).map(|session| wire.wire(session, seats));
     let to = to.collect::<Result<_, _>>()?;
@@ -66,6 +66,8 @@ fn free_port() -> Result<u16, String> {
 /// The control protocol.
 struct Control {
     socket: UdpSocket,
+    /// No cookie of an earlier connection may come again: it would get that one's answer, from memory.
+    name: u16,
     asked: u32,
 }
 
@@ -74,9 +76,9 @@ impl Control {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
         let socket = socket.and_then(|socket| {
             socket.connect((Ipv4Addr::LOCALHOST, port))?;
-            Ok(socket)
+            Ok(Self { name: socket.local_addr()?.port(), socket, asked: 0 })
         });
-        socket.map(|socket| Self { socket, asked: 0 }).map_err(|error| format!("UDP: {error}"))
+        socket.map_err(|error| format!("UDP: {error}"))
     }
 
     /// Publishes what the sender of `session` sends, subscribes its hearers, and answers where it is
@@ -92,7 +94,6 @@ impl Control {
         let any = ("flags", Texts(&["codec-accept-any"]));
         let published = tell("publish", &[("sdp", Text(&offer)), any])?;
         for port in seats.hearers(session) {
-            // A name of ours: of its own it says that it does not know them.
             let hearer = format!("hearer-{port}");
             let to_tag = ("to-tag", Text(&hearer));
             tell("subscribe request", &[to_tag, any])?;
@@ -107,7 +108,7 @@ impl Control {
     /// What it answers.
     fn ask(&mut self, patience: Duration, entries: &[(&str, Entry<'_>)]) -> Result<Value, String> {
         self.asked += 1;
-        let cookie = format!("elara{} ", self.asked);
+        let cookie = format!("{}-{} ", self.name, self.asked);
         let request = cookie.clone() + &bencode::dictionary(entries);
         let mut answer = vec![0; DATAGRAM_MAX];
         let received = self.socket.set_read_timeout(Some(patience)).and_then(|()| {
