@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use elara_core::time::Span;
-use elara_core::{ClientAddr, NodeId, SessionId};
+use elara_core::{ClientAddr, NodeId, SessionId, turn};
 
 use crate::access::Access;
 use crate::counters::Counters;
@@ -31,6 +31,8 @@ pub enum Command {
     /// From now on, these may enter by wire v1; who is inside and banned leaves. Connections that stand
     /// are not touched by new keys.
     Access(Arc<Access>),
+    /// From now on, TURN goes by this; what is allocated stays. Nothing where STUN and TURN are closed.
+    Turn(turn::Access),
     /// Send a participant of a v1 session away: answered by [`Report::Kicked`].
     Kick {
         /// Returned in the answer.

@@ -291,6 +291,10 @@ impl<I: Io> Shard<I> {
                     self.v1.set_access(access);
                     continue;
                 }
+                Command::Turn(access) => {
+                    self.turn.reload(access);
+                    continue;
+                }
                 Command::Kick { ticket, session, node } => {
                     Report::Kicked { ticket, found: self.forward().kick(session, node) }
                 }

@@ -18,13 +18,12 @@ mod ingress;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use elara_core::crypto::hash::expand;
 use elara_core::crypto::{KeyStream, Secret};
 use elara_core::limits::{STUN_MESSAGE_MAX, TURN_EXPIRIES_MAX};
 use elara_core::time::Instant;
-use elara_core::turn::{Config, Counts, Keys, OpenError, Ports, Server, Socket};
+use elara_core::turn::{Access, Counts, Keys, OpenError, Ports, Server, Socket};
 
 use crate::io::{Io, Port};
 use flows::Flows;
@@ -32,8 +31,8 @@ use flows::Flows;
 /// What a shard is told of STUN and TURN.
 #[derive(Clone, Debug)]
 pub struct TurnConfig {
-    /// What the server is told. One without credentials lets nobody in.
-    pub server: Arc<Config>,
+    /// What the server goes by. One without credentials lets nobody in.
+    pub access: Access,
     /// What it keeps secret, the same on all shards.
     pub keys: Keys,
     /// Where this node listens: no peers are behind these.
@@ -69,21 +68,28 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn new(config: Option<&TurnConfig>, seed: &Secret<32>, now: Instant) -> Self {
         let server = config.map(|config| {
-            let TurnConfig { server, keys, listeners, .. } = config;
-            Box::new(Server::new(Arc::clone(server), keys, listeners, now))
+            let TurnConfig { access, keys, listeners, .. } = config;
+            Box::new(Server::new(access.clone(), keys, listeners, now))
         });
         Self {
             server,
             relays: config.is_some_and(|config| config.relays),
             binding: config.is_some_and(|config| config.binding),
             wide: config.is_some_and(|config| {
-                config.relays && *config.server.channel_range.numbers().end() > 0x4FFF
+                config.relays && *config.access.config().channel_range.numbers().end() > 0x4FFF
             }),
             random: KeyStream::new(&expand(seed, &[b"ELARA turn"])),
             flows: Flows::new(),
             inbox: Box::new([0; STUN_MESSAGE_MAX]),
             out: Box::new([0; STUN_MESSAGE_MAX]),
             expiring: false,
+        }
+    }
+
+    /// Goes by this from here on.
+    pub(crate) fn reload(&mut self, access: Access) {
+        if let Some(server) = &mut self.server {
+            server.reload(access);
         }
     }
 

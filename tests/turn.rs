@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use elara_core::stun::{Class, Method, TransactionId, Writer, attribute};
 use support::caller::PATIENCE;
-use support::folder::write_private;
-use support::process::Process;
+use support::folder::{Folder, write_private};
+use support::process::{Process, elara};
 use support::turn::{Heard, Talker, TurnCaller};
 
 const USER: &str = "ada";
@@ -368,4 +368,56 @@ fn without_credentials_there_is_no_turn_and_stun_can_be_closed() {
     caller.send(&Talker::new(USER, PASSWORD).plain(Class::Request, Method::BINDING, |_| {}));
     // The next thing heard is of TURN, which is open.
     caller.allocate(None);
+}
+
+#[test]
+fn a_hang_up_changes_who_may_come_and_keeps_what_is_there() {
+    for io in BACK_ENDS {
+        let folder = Folder::new(&format!("turn-reload-{io}"));
+        let write = |turn: &str| {
+            let text = format!(
+                "listen = \"127.0.0.1:0\"\nadmin = \"off\"\nio = \"{io}\"\nshards = 2\n\
+                 [turn]\nrelay = [\"127.0.0.1\"]\n{turn}\n"
+            );
+            write_private(&folder.path("elara.toml"), &text);
+        };
+        let reach = "allow_peers = [\"127.0.0.0/8\"]";
+        write(&format!("users = [\"ada:lovelace\"]\n{reach}"));
+        let mut command = elara(&["serve", "--config", "elara.toml"]);
+        let mut relay = Process::spawn(command.current_dir(&folder.0));
+        let addr = relay.listening_on();
+        let peer = peer(HERE);
+        let there = peer.local_addr().unwrap();
+        let mut ada = TurnCaller::new(addr, "ada", "lovelace");
+        let relayed = ada.allocate(None);
+        assert_eq!(ada.bind(0x4000, there), 0);
+
+        write(&format!("users = [\"bob:hope\"]\n{reach}"));
+        relay.signal("HUP");
+        let read = relay.line_after("read elara.toml again: ");
+        assert!(read.ends_with(", 0 TURN secrets, 1 TURN user"), "{read}");
+        let mut bob = TurnCaller::new(addr, "bob", "hope");
+        bob.allocate(None);
+        assert_eq!(bob.permit(there), 0);
+        ada.say(0x4000, b"as before");
+        hears(&peer, b"as before", relayed);
+        let refresh = ada.insist(Method::REFRESH, |writer| {
+            writer.put_u32(attribute::LIFETIME, 600);
+        });
+        assert_eq!(refresh.error(), 401, "nor can she prolong it");
+
+        // Whom they reach is read again; how many there may be is not.
+        write("users = [\"bob:hope\"]\nallocations = 1");
+        relay.signal("HUP");
+        while !relay.complaint().contains("what is read again of [turn]") {}
+        relay.line_after("read elara.toml again: ");
+        assert_eq!(bob.permit(there), 403);
+
+        write("users = []");
+        relay.signal("HUP");
+        while !relay.complaint().contains("cannot close TURN; restart it") {}
+        assert_eq!(bob.refresh(600).0, 0);
+        relay.signal("TERM");
+        assert_eq!(relay.end().status.code(), Some(0));
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Serve {
     /// Threads that relay; 0 is one per cpu [default: 0]
     #[arg(long, value_name = "N", value_parser = shards)]
     shards: Option<usize>,
-    /// Configuration file (TOML); flags win over it, and SIGHUP reads its part [v1] again
+    /// Configuration file (TOML); flags win over it, and SIGHUP reads who may enter or use TURN again
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where it answers elara status and Prometheus, on this machine; or off [default: 127.0.0.1:7841]

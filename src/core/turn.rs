@@ -20,10 +20,11 @@
 //! | `expiry` | what ends |
 //! | `table`, `allocation`, `permission`, `channel` | who is relayed, and to whom |
 //! | `peers`, `home` | who may be a peer, and what addresses are this node's own |
-//! | `credentials`, `nonce` | who asks |
+//! | `access`, `credentials`, `nonce` | who asks, and what that is decided by |
 //! | `quota`, `bucket`, `reservation` | how much, how fast, and ports set aside |
 //! | [`client`] | the other side: one allocation at somebody's server, and STUN discovery |
 
+mod access;
 mod allocation;
 mod base64;
 mod bucket;
@@ -43,6 +44,7 @@ mod server;
 mod small;
 mod table;
 
+pub use access::Access;
 pub use config::{ChannelRange, Config, ConfigError, Relay, SharedSecret, User};
 pub use home::Family;
 pub use peers::DENIED;

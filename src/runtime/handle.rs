@@ -10,11 +10,12 @@ use elara_shards::{Counters, steer};
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::config::V1Config;
-use crate::error::{ConfigError, HandleError};
+use crate::config::{NodeConfig, V1Config};
+use crate::error::{ConfigError, HandleError, TurnError};
 use crate::notices::Notices;
 use crate::session::Session;
 use crate::switchboard::{Phase, Switchboard};
+use crate::turn;
 
 /// A way to talk to a [`Node`](crate::Node) while it runs. Clones talk to the same node.
 ///
@@ -140,6 +141,34 @@ impl NodeHandle {
             bans = v1.bans.len(),
             "who may enter has been replaced"
         );
+        Ok(())
+    }
+
+    /// From now on, `turn` of this configuration says who may use TURN, how much, and whom they reach: every
+    /// shard goes by it when this returns. What is allocated stays until it has to be refreshed. Relays,
+    /// ports, channel numbers and the number of allocations stay as they were when the node was made; and
+    /// a node that was closed to TURN cannot open, nor the other way round.
+    ///
+    /// # Errors
+    /// [`HandleError::Config`] when the configuration cannot be, and nothing has changed. When the node has
+    /// stopped, or a shard is too busy: then some shards may go by it and others not, and it should be said
+    /// again.
+    pub async fn replace_turn(&self, config: &NodeConfig) -> Result<(), HandleError> {
+        config.validate().map_err(HandleError::Config)?;
+        let refused = |error| Err(HandleError::Config(ConfigError::Turn(error)));
+        let Some(desk) = self.0.turn() else {
+            return if config.turn.is_open() { refused(TurnError::Opens) } else { Ok(()) };
+        };
+        let Some(access) = desk.renewed(config, self.0.shards()) else {
+            return refused(TurnError::Closes);
+        };
+        for shard in 0..self.0.shards() {
+            self.0.instruct(shard, Command::Turn(access.clone())).await?;
+        }
+        desk.replace(access);
+        turn::warn(&config.turn);
+        let (secrets, users) = (config.turn.secrets.len(), config.turn.users.len());
+        info!(secrets, users, "who may use TURN has been replaced");
         Ok(())
     }
 

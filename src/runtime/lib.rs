@@ -49,6 +49,7 @@ mod notices;
 mod session;
 mod supervisor;
 mod switchboard;
+mod turn;
 
 pub use client::{
     BadTurnServer, Client, ClientError, ClientNotice, ClientNotices, ClientOptions,

@@ -7,15 +7,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use elara_core::Cidr;
 use elara_core::crypto::Secret;
 use elara_core::limits::SHARDS_MAX;
-use elara_core::turn::Keys;
 use elara_shards::io::{Backend, Choice};
 use elara_shards::shard::{ShardConfig, V0Policy};
 use elara_shards::start::{self, Seat};
 use elara_shards::sys::cpu;
-use elara_shards::turn::TurnConfig;
 use elara_shards::{Counters, io as data_plane, socket};
 use tokio::sync::oneshot;
 use tokio::time::{self, Instant};
@@ -28,6 +25,7 @@ use crate::handle::NodeHandle;
 use crate::keys::OsRandom;
 use crate::supervisor::{Post, Supervisor};
 use crate::switchboard::{self, Inbox, RETRY, Switchboard};
+use crate::turn::{self, TurnDesk};
 
 /// How long a port may still be in use: an io_uring that is closed lets go of its socket some
 /// milliseconds later, and a node that is restarted must not stumble over its own past.
@@ -77,9 +75,13 @@ impl Node {
             .map_err(|source| NodeError::System { what: "descriptor for a bell", source })?;
         let hash_keys = hash_keys()?;
         let access = config.v1.access();
-        let turn = turn(&config, local_addr, admin.as_ref().map(Door::addr), shards, hash_keys);
+        let admin_addr = admin.as_ref().map(Door::addr);
+        let turn = turn::for_shards(&config, local_addr, admin_addr, shards, hash_keys);
         if access.is_some() {
             board.v1_opens();
+        }
+        if let Some(desk) = turn.as_ref().and_then(|turn| TurnDesk::new(turn, local_addr)) {
+            board.turn_opens(desk);
         }
         let seats = sockets
             .into_iter()
@@ -110,7 +112,7 @@ impl Node {
             fallback,
             cpus,
             board,
-            admin_addr: admin.as_ref().map(Door::addr),
+            admin_addr,
             admin,
             berth: Some((inbox, seats)),
             last: Vec::new(),
@@ -211,12 +213,7 @@ impl Node {
         for block in self.config.compat.v0.blocks().iter().filter(|block| !block.is_private()) {
             warn!(%block, "wire v0 is open to a public block: anyone in it can aim this node at others");
         }
-        let own = |block: &&Cidr| Cidr::LOOPBACK.iter().any(|loopback| block.lies_in(loopback));
-        for block in
-            self.config.turn.allow_peers.iter().filter(own).filter(|_| self.config.turn.is_open())
-        {
-            warn!(%block, "turn.allow_peers has loopback: TURN users reach what listens there");
-        }
+        turn::warn(&self.config.turn);
     }
 }
 
@@ -272,22 +269,6 @@ fn v0_policy(config: &NodeConfig) -> Option<V0Policy> {
             Some(V0Policy { open: cidrs.clone(), per_ip: config.compat.v0_per_ip })
         }
     }
-}
-
-/// What shards are told of STUN and TURN; `None` when both are closed.
-fn turn(
-    config: &NodeConfig,
-    listen: SocketAddr,
-    admin: Option<SocketAddr>,
-    shards: usize,
-    hash_keys: (u64, u64),
-) -> Option<TurnConfig> {
-    let server = config.turn.for_shards(listen, shards);
-    let relays = server.is_some();
-    let server = server.or_else(|| config.stun.then(Arc::default))?;
-    let keys = Keys { nonce: Secret::generate(&mut OsRandom), hash: hash_keys };
-    let listeners = [Some(listen), admin].into_iter().flatten().collect();
-    Some(TurnConfig { server, keys, listeners, relays, binding: config.stun })
 }
 
 /// Keys for tables that strangers choose the entries of, fresh for every node.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixDatagram as StdDatagram;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use elara_core::limits::MAILBOX_SLOTS;
@@ -21,6 +21,7 @@ use tokio::time::{self, Instant};
 
 use crate::error::HandleError;
 use crate::notices::Heard;
+use crate::turn::TurnDesk;
 
 /// How long a question may wait for room in a mailbox and for its answer, together.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,6 +52,8 @@ pub(crate) struct Switchboard {
     next_ticket: AtomicU64,
     /// Whether wire v1 is open. It opens once and never closes.
     v1_open: AtomicBool,
+    /// Empty while TURN is closed, which it is from the start or never.
+    turn: OnceLock<TurnDesk>,
     /// `None` once the node has ended.
     desk: Mutex<Option<Desk>>,
     phase: watch::Sender<Phase>,
@@ -90,6 +93,7 @@ pub(crate) fn lay(
         shards: board_ends,
         next_ticket: AtomicU64::new(1),
         v1_open: AtomicBool::new(false),
+        turn: OnceLock::new(),
         desk: Mutex::new(Some(desk)),
         phase: watch::channel(Phase::Bound).0,
         stop: watch::channel(None).0,
@@ -143,6 +147,16 @@ impl Switchboard {
     /// Says that wire v1 is open.
     pub(crate) fn v1_opens(&self) {
         self.v1_open.store(true, Ordering::Relaxed);
+    }
+
+    /// What is kept of TURN, if it is open.
+    pub(crate) fn turn(&self) -> Option<&TurnDesk> {
+        self.turn.get()
+    }
+
+    /// Says that TURN is open.
+    pub(crate) fn turn_opens(&self, desk: TurnDesk) {
+        let _ = self.turn.set(desk);
     }
 
     /// Tells a shard, and returns once it has taken what it was told.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use elara_core::crypto::Secret;
 use elara_core::stun::{Method, Writer, attribute};
-use elara_core::turn::{Config, Keys, Relay, User};
+use elara_core::turn::{Access, Config, Keys, Relay, User};
 use elara_shards::io::Port;
 use elara_shards::turn::TurnConfig;
 use elara_shards::{ShardConfig, Verdict};
@@ -37,9 +37,10 @@ impl<P: PortPlace> Hall<P> {
             bytes_per_second,
             ..Config::default()
         };
+        let keys = Keys { nonce: Secret::new([3; 32]), hash: (5, 6) };
         let turn = TurnConfig {
-            server: Arc::new(server),
-            keys: Keys { nonce: Secret::new([3; 32]), hash: (5, 6) },
+            access: Access::new(Arc::new(server), &keys),
+            keys,
             listeners: vec![LISTENER.parse().unwrap()],
             relays: true,
             binding: true,

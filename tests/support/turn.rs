@@ -185,6 +185,13 @@ impl TurnCaller {
         panic!("the server believes nobody");
     }
 
+    /// One request, signed with what is known; the answer, whatever it says.
+    pub fn insist(&mut self, method: Method, fill: impl Fn(&mut Writer<'_>)) -> Heard {
+        let request = self.talker.request(method, fill);
+        self.send(&request);
+        Heard(self.hear())
+    }
+
     /// A relayed address over IPv4, or the family numbered so.
     pub fn allocate(&mut self, family: Option<u8>) -> SocketAddr {
         let heard = self.request(Method::ALLOCATE, |writer| {

@@ -85,7 +85,7 @@ impl Form {
             Some(list.as_ref()?.get_ref().0.get(index)?.span())
         };
         match *error {
-            TurnError::NoCredential => span(&self.enabled),
+            TurnError::NoCredential | TurnError::Opens | TurnError::Closes => span(&self.enabled),
             TurnError::Realm => span(&self.realm),
             TurnError::Secrets { .. } => span(&self.secrets),
             TurnError::SecretTwice { index } => hidden(&self.secrets, index),

@@ -80,6 +80,11 @@ impl Peers {
         }
     }
 
+    /// Allows what `config` says, and denies what it no longer does.
+    pub(super) fn allow(&mut self, config: &Config) {
+        self.allowed = config.allow_peers.iter().copied().collect();
+    }
+
     /// Whether a permission for this IP address may be installed; its port does not matter.
     pub(super) fn admits_ip(&self, peer: &ClientAddr) -> bool {
         // A relayed address of ours may be private; who is relayed reaches it anyway. Loopback is no address

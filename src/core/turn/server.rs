@@ -19,6 +19,7 @@ mod refresh;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
+use super::access::Access;
 use super::bucket::{Replies, Tariff};
 use super::config::Config;
 use super::credentials::{Credentials, Identity};
@@ -84,7 +85,7 @@ pub struct Server {
     pub(super) config: Arc<Config>,
     pub(super) homes: Homes,
     pub(super) peers: Peers,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     nonces: Nonces,
     replies: Replies,
     bindings: Replies,
@@ -111,15 +112,11 @@ struct Asked<'a> {
 impl Server {
     /// A server without allocations. `listeners` are the addresses where this node listens for anything: no
     /// peer is behind them.
-    ///
-    /// # Panics
-    /// When [`Config::check`] would refuse the configuration.
     #[must_use]
-    pub fn new(config: Arc<Config>, keys: &Keys, listeners: &[SocketAddr], now: Instant) -> Self {
-        must_be_sound(&config);
+    pub fn new(access: Access, keys: &Keys, listeners: &[SocketAddr], now: Instant) -> Self {
+        let Access { config, credentials } = access;
         let keyed = Keyed(keys.hash.0, keys.hash.1);
         let homes = Homes::new(&config);
-        let credentials = Credentials::new(&config, keyed);
         Self {
             homes,
             peers: Peers::new(&config, homes, listeners),
@@ -139,20 +136,14 @@ impl Server {
         }
     }
 
-    /// Other credentials, peers and amounts from here on. What is there stays as it was allowed; relays and
-    /// ports are those the server was made with.
-    ///
-    /// # Panics
-    /// When [`Config::check`] would refuse the configuration.
-    pub fn reload(&mut self, config: &Config, listeners: &[SocketAddr]) {
-        must_be_sound(config);
-        let (relays, ports) = (self.config.relays.clone(), self.config.ports.clone());
-        let config = Config { relays, ports, ..config.clone() };
-        self.credentials = Credentials::new(&config, self.keyed);
-        self.nonces.offer(self.credentials.offers_anonymity());
-        self.peers = Peers::new(&config, self.homes, listeners);
+    /// Other credentials, peers and amounts from here on, which [`Access::renewed`] has made. What is there
+    /// stays as it was allowed.
+    pub fn reload(&mut self, access: Access) {
+        let Access { config, credentials } = access;
+        self.nonces.offer(credentials.offers_anonymity());
+        self.peers.allow(&config);
         self.tariff = Tariff::new(config.bytes_per_second);
-        self.config = Arc::new(config);
+        (self.config, self.credentials) = (config, credentials);
     }
 
     /// Whether a Binding request may be answered: one account for plain ones, which `stun::binding` answers,
@@ -246,11 +237,5 @@ impl Server {
             self.table.get(number).is_some_and(|allocation| allocation.user == identity.user);
         // RFC 8656 section 5: with other credentials than those that made the allocation, 441.
         if mine { Ok(number) } else { Err(Failure::Code(code::WRONG_CREDENTIALS)) }
-    }
-}
-
-fn must_be_sound(config: &Config) {
-    if let Err(error) = config.check() {
-        panic!("a configuration is checked before it is used: {error}");
     }
 }

@@ -109,6 +109,10 @@ pub enum TurnError {
         /// Where it stands, from 0.
         index: usize,
     },
+    /// A relay that does not serve TURN is told to open it.
+    Opens,
+    /// A relay that serves TURN is told to close it.
+    Closes,
 }
 
 impl TurnError {
@@ -116,7 +120,7 @@ impl TurnError {
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
-            Self::NoCredential => "turn.enabled",
+            Self::NoCredential | Self::Opens | Self::Closes => "turn.enabled",
             Self::Realm => "turn.realm",
             Self::Secrets { .. } | Self::SecretTwice { .. } => "turn.secrets",
             Self::Users { .. } | Self::UserTwice { .. } => "turn.users",
@@ -213,6 +217,14 @@ impl fmt::Display for TurnError {
                 f,
                 "turn.allow_peers has {block}, which would lift all of {denied} and more: name the blocks \
                  you mean; peers that are not denied need no entry"
+            ),
+            Self::Opens => f.write_str(
+                "turn has credentials now, or turn.enabled is true: a relay that runs cannot open TURN; \
+                 restart it",
+            ),
+            Self::Closes => f.write_str(
+                "turn has no credentials any more, or turn.enabled is false: a relay that runs cannot \
+                 close TURN; restart it",
             ),
         }
     }

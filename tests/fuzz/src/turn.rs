@@ -30,7 +30,7 @@ use elara_core::stun::{
 };
 use elara_core::time::{Instant, Span, UnixMillis};
 use elara_core::turn::{
-    Answer, Config, Keys, OpenError, Ports, Relay, Server, Socket, ToClient, ToPeer, User,
+    Access, Answer, Config, Keys, OpenError, Ports, Relay, Server, Socket, ToClient, ToPeer, User,
 };
 
 const CLIENTS: usize = 4;
@@ -114,7 +114,7 @@ impl World {
         let now = Instant::ZERO + Span::from_secs(1_000);
         let listeners = ["10.0.0.5:7840".parse().expect("an address")];
         Self {
-            server: Server::new(Arc::new(config), &keys, &listeners, now),
+            server: Server::new(Access::new(Arc::new(config), &keys), &keys, &listeners, now),
             kernel: Kernel::default(),
             random: GuessableKeys(Seeded::new(1)),
             now,

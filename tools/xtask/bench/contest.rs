@@ -223,8 +223,11 @@ fn load(started: &Started, scene: &Scene<'_>, rate: f64, seconds: u32) -> Run {
 pub(super) fn read(report: &Value) -> Option<Sample> {
     let count = |name: &str| report[name].as_u64();
     let number = |name: &str| report[name].as_f64();
+    // Who delivers nothing has spent all of it for nothing: rtpengine gives its streams up when it drowns.
+    let drowned = count("delivered") == Some(0);
+    let whole = || number("relay_cpu_ns").filter(|_| drowned);
     Some(Sample {
-        cost_ns: number("relay_cpu_ns_per_delivered")?,
+        cost_ns: number("relay_cpu_ns_per_delivered").or_else(whole)?,
         busy: number("relay_cpu_share")?,
         seconds: number("measured_s")?,
         delivered: count("delivered")?,
@@ -262,5 +265,15 @@ mod tests {
         assert_eq!((sample.wrong, sample.is_clean()), (3, true));
         assert!(!read(&report(json!(["cpu"]))).unwrap().is_clean());
         assert!(read(&json!({"delivered": 1})).is_none(), "no cost");
+    }
+
+    #[test]
+    fn who_delivers_nothing_has_lost_everything() {
+        let report = json!({
+            "relay_cpu_ns_per_delivered": null, "relay_cpu_ns": 35_000_000, "relay_cpu_share": 0.035,
+            "measured_s": 1.0, "delivered": 0, "lost": 311_400, "bottleneck": null,
+        });
+        let sample = read(&report).unwrap();
+        assert_eq!((sample.loss(), sample.cost_ns), (1.0, 35_000_000.0));
     }
 }

@@ -6,7 +6,7 @@ use elara_core::stun::attribute::{
     REALM, REQUESTED_TRANSPORT, USERHASH, USERNAME,
 };
 use elara_core::stun::{Algorithm, Method, PasswordAlgorithm, Writer, userhash};
-use elara_core::turn::{Config, SharedSecret};
+use elara_core::turn::{ChannelRange, Config, SharedSecret};
 use ring::hmac;
 
 use crate::world::{BEGINNING_S, Client, PEER, RELAY_V4, Said, UDP, World, config, put, relay};
@@ -281,23 +281,31 @@ fn a_reload_changes_who_is_let_in_and_keeps_what_is_there() {
     let mut anna = issued(AT, "old", &name);
     anna.greet(&mut world);
     let relayed = anna.allocate(&mut world, &[]).relayed();
-    world.server.reload(&secrets(&["new", "old"]), &[]);
+    world.reload(&secrets(&["new", "old"]));
     assert_eq!(anna.refresh(&mut world, 600), 0);
     let mut berta = issued("203.0.113.2:1", "new", &name.replace("anna", "berta"));
     berta.greet(&mut world);
     assert_eq!(berta.allocate(&mut world, &[]).error, 0);
-    // Later the old secret is forgotten, and other ports are wished for, which stay as they were.
-    let config = Config { ports: 2_000..=2_001, allocations_max: 2, ..secrets(&["new"]) };
-    world.server.reload(&config, &[]);
+    // Later the old secret is forgotten, fewer channels are allowed, and what is asked of tables that are
+    // there changes nothing.
+    let config = Config {
+        ports: 2_000..=2_001,
+        allocations_max: 1,
+        channels_max: 1,
+        channel_range: ChannelRange::Rfc5766,
+        ..secrets(&["new"])
+    };
+    world.reload(&config);
     assert_eq!(anna.refresh(&mut world, 600), 401);
     world.socket_at(relayed);
     assert_eq!(berta.refresh(&mut world, 600), 0);
     let mut carla = issued("203.0.113.3:1", "new", &name.replace("anna", "carla"));
     carla.greet(&mut world);
-    assert_eq!(carla.allocate(&mut world, &[]).error, 508);
-    assert_eq!(anna.refresh(&mut world, 0), 401);
-    world.pass(600);
     assert!(carla.allocate(&mut world, &[]).relayed().port() >= 49_152);
+    assert_eq!(carla.bind(&mut world, 0x5000, PEER), 400);
+    assert_eq!(carla.bind(&mut world, 0x4000, PEER), 0);
+    assert_eq!(carla.bind(&mut world, 0x4001, "198.51.100.8:4000"), 508);
+    assert_eq!(anna.refresh(&mut world, 0), 401);
 }
 
 #[test]

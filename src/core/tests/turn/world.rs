@@ -17,7 +17,8 @@ use elara_core::stun::{
 };
 use elara_core::time::{Instant, Span, UnixMillis};
 use elara_core::turn::{
-    Answer, Config, Keys, OpenError, Ports, Refusal, Relay, Server, Socket, ToClient, ToPeer, User,
+    Access, Answer, Config, Keys, OpenError, Ports, Refusal, Relay, Server, Socket, ToClient,
+    ToPeer, User,
 };
 
 /// When the world begins: its calendar.
@@ -106,6 +107,8 @@ impl Ports for Kernel {
 
 pub(crate) struct World {
     pub(crate) server: Server,
+    access: Access,
+    keys: Keys,
     pub(crate) kernel: Kernel,
     pub(crate) random: GuessableKeys<Seeded>,
     pub(crate) now: Instant,
@@ -121,15 +124,24 @@ impl World {
     pub(crate) fn seeded(config: Config, seed: u64) -> Self {
         let keys = Keys { nonce: Secret::new([7; 32]), hash: (1, 2) };
         let now = Instant::ZERO + Span::from_secs(1_000);
+        let access = Access::new(Arc::new(config), &keys);
         let listeners = [addr("192.0.2.1:7840"), addr("[2001:db8:5::1]:7840")];
         Self {
-            server: Server::new(Arc::new(config), &keys, &listeners, now),
+            server: Server::new(access.clone(), &keys, &listeners, now),
+            access,
+            keys,
             kernel: Kernel::default(),
             random: GuessableKeys(Seeded::new(seed)),
             now,
             unix: UnixMillis(BEGINNING_S * 1_000),
             out: Box::new([0xEE; STUN_MESSAGE_MAX]),
         }
+    }
+
+    /// The operator has changed the configuration.
+    pub(crate) fn reload(&mut self, config: &Config) {
+        self.access = self.access.renewed(config, &self.keys);
+        self.server.reload(self.access.clone());
     }
 
     /// Time passes, and what is over is ended.
@@ -146,7 +158,7 @@ impl World {
 
     /// A message of whatever kind.
     pub(crate) fn hand(&mut self, from: ClientAddr, bytes: &[u8]) -> Answer {
-        let Self { server, kernel, random, now, unix, out } = self;
+        let Self { server, kernel, random, now, unix, out, .. } = self;
         server.handle(*now, *unix, &from, bytes, kernel, random, out)
     }
 
