@@ -1,34 +1,26 @@
 //! What may be cut into fragments arrives over a way that is too narrow for it, and what may not is refused,
-//! with the MTU; from relay ports, over both back ends of the kernel.
+//! with the MTU; from relay ports and from the data port of a relay, over both back ends of the kernel.
 //!
 //! The way is the loopback of a network namespace of its own. Needs root: where that cannot be had, set
 //! `ELARA_WITHOUT_ROOT=1`, and the test says that it did not run.
 
-use std::fs::File;
+mod support;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::fd::AsFd;
 use std::process::Command as Program;
 
 use elara_core::ClientAddr;
 use elara_shards::io::syscall::Syscall;
 use elara_shards::io::uring::Uring;
-use elara_shards::io::{Io, Unreachable, Wait};
+use elara_shards::io::{Io, Port, Unreachable, Wait};
 use elara_shards::socket;
 use elara_shards::sys::wait::Bell;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use support::folder::{Folder, write_private};
+use support::process::{Process, elara};
+use support::space::{run, within, without_root};
+use support::turn::TurnCaller;
 
 const MTU: u32 = 1_400;
-
-fn run(line: &str) {
-    let mut words = line.split_whitespace();
-    let output = Program::new(words.next().unwrap()).args(words).output();
-    let output = output.unwrap_or_else(|error| panic!("{line}: {error}"));
-    assert!(
-        output.status.success(),
-        "{line}: {}; this test needs root, or ELARA_WITHOUT_ROOT=1 to be left out",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-}
 
 /// A namespace with nothing in it but a narrow loopback; gone with this value.
 struct Narrow(String);
@@ -39,19 +31,6 @@ impl Narrow {
         run(&format!("ip netns add {}", space.0));
         run(&format!("ip -n {} link set lo mtu {MTU} up", space.0));
         space
-    }
-
-    /// What `work` does on a thread inside. A socket stays where it was made.
-    fn within(&self, work: impl FnOnce() + Send) {
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                let place = File::open(format!("/run/netns/{}", self.0)).expect("it was just made");
-                let kind = Some(LinkNameSpaceType::Network);
-                move_into_link_name_space(place.as_fd(), kind).unwrap();
-                work();
-            });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        });
     }
 }
 
@@ -98,12 +77,70 @@ fn conversation<I: Io>(new: fn(UdpSocket, &Bell) -> std::io::Result<I>) {
     }
 }
 
+/// What a peer sends fits the way, and with four bytes before it, as its client gets it, it does not.
+fn a_whole_relay(io: &str) {
+    let folder = Folder::new(&format!("narrow-{io}"));
+    let text = format!(
+        "listen = \"[::]:0\"\nadmin = \"off\"\nio = \"{io}\"\nshards = 1\n[turn]\n\
+         users = [\"ada:lovelace\"]\nrelay = [\"127.0.0.1\"]\nallow_peers = [\"127.0.0.0/8\"]\n"
+    );
+    write_private(&folder.path("elara.toml"), &text);
+    let mut command = elara(&["serve", "--config", "elara.toml"]);
+    let mut relay = Process::spawn(command.current_dir(&folder.0));
+    let at = (Ipv4Addr::LOCALHOST, relay.listening_on().port());
+    let mut caller = TurnCaller::new(at.into(), "ada", "lovelace");
+    let relayed = caller.allocate(None);
+    let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    assert_eq!(caller.bind(0x4000, peer.local_addr().unwrap()), 0);
+    for round in 0..3 {
+        let burst: Vec<Vec<u8>> = (0..20).map(|n| vec![n; MTU as usize - 28]).collect();
+        for data in &burst {
+            peer.send_to(data, relayed).unwrap();
+        }
+        for data in burst {
+            assert_eq!(caller.hear_channel(), (0x4000, data), "{io}, round {round}");
+        }
+    }
+}
+
+/// A dual-stack data port that relays: its clients get what is longer than the way.
+fn relaying<I: Io>(new: fn(UdpSocket, &Bell) -> std::io::Result<I>) {
+    let own = socket::bind((Ipv6Addr::UNSPECIFIED, 0).into(), 1).unwrap().remove(0);
+    socket::let_fragment(&own).unwrap();
+    let mut io = new(own, &Bell::new().unwrap()).unwrap();
+    let hosts = [(IpAddr::from(Ipv4Addr::LOCALHOST), 28), (IpAddr::from(Ipv6Addr::LOCALHOST), 48)];
+    for (host, heads) in hosts {
+        let client = UdpSocket::bind((host, 0)).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let to = ClientAddr::from(client.local_addr().unwrap());
+        let fits = MTU as usize - heads;
+        io.enter(Wait::No).unwrap();
+        while io.receive().is_some() {}
+        for len in [fits, fits + 1, 3_000] {
+            let datagram = io.note(&vec![7; len]).unwrap();
+            io.send_from(Port::DATA, &to, &[datagram], 0, 7);
+        }
+        io.enter(Wait::No).unwrap();
+        while io.receive().is_some() {}
+        let mut buffer = [0; 4_000];
+        let heard: Vec<usize> = std::iter::from_fn(|| client.recv(&mut buffer).ok()).collect();
+        assert_eq!(heard, [fits, fits + 1, 3_000], "{host}");
+    }
+}
+
 #[test]
 fn what_may_be_cut_arrives_and_what_may_not_is_told_the_mtu() {
-    if std::env::var_os("ELARA_WITHOUT_ROOT").is_some() {
-        println!("not run: it needs root, and ELARA_WITHOUT_ROOT is set");
+    if without_root() {
         return;
     }
-    Narrow::new("narrow-u").within(|| conversation(Uring::new));
-    Narrow::new("narrow-s").within(|| conversation(Syscall::new));
+    within(&Narrow::new("narrow-u").0, || {
+        conversation(Uring::new);
+        relaying(Uring::new);
+        a_whole_relay("uring");
+    });
+    within(&Narrow::new("narrow-s").0, || {
+        conversation(Syscall::new);
+        relaying(Syscall::new);
+        a_whole_relay("syscall");
+    });
 }

@@ -32,7 +32,7 @@ pub fn set_pmtu_probe(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> 
 }
 
 /// Lets what is too long for the way be cut into fragments, here and further on: the opposite of
-/// [`set_pmtu_probe`], and what a relay socket has when nobody asks for more.
+/// [`set_pmtu_probe`], and what whoever relays for others needs who does not choose the lengths. As cheap.
 ///
 /// IPv4: DF clear, the MTU of our own card (IP_PMTUDISC_OMIT); unlike IP_PMTUDISC_DONT it still tells of ICMP
 /// "fragmentation needed", which answers datagrams that were sent in between with DF set. IPv6, which only
@@ -41,8 +41,9 @@ pub fn set_pmtu_probe(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> 
 /// # Errors
 /// What setsockopt answers.
 pub fn set_fragmentable(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_OMIT)?;
     match family {
-        Family::V4 => set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, &libc::IP_PMTUDISC_OMIT),
+        Family::V4 => Ok(()),
         Family::V6 => {
             set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, &libc::IPV6_PMTUDISC_DONT)
         }

@@ -7,11 +7,12 @@
 //! ```
 //! A flow is a way: from which socket, to whom, on which channel. Its datagrams keep their order. Payloads
 //! stay in the receive buffers; a ChannelData header is written once for all datagrams of one length
-//! and named before each. Flows share a fixed number of places: two that meet in one leave one after the
+//! and named before each. What may be too long for a card leaves by itself: the kernel cuts no train into
+//! datagrams that it would have to cut again. Flows share a fixed number of places: two that meet in one leave one after the
 //! other, as if neither had been gathered.
 
 use elara_core::ClientAddr;
-use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX};
+use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX, TRAIN_DATAGRAM_MAX};
 
 use crate::io::{Io, Port, Slice};
 
@@ -161,6 +162,7 @@ impl Pending {
         self.way == *way
             && self.last == self.each
             && len <= self.each
+            && self.each <= TRAIN_DATAGRAM_MAX
             && len > 0
             && self.datagrams < SEGMENTS_MAX
             && self.bytes + len <= DATAGRAM_MAX

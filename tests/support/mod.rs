@@ -1,6 +1,6 @@
 //! What the tests of this folder share: v0 frames, guests of wire v1, rooms in which a shard can be
-//! talked to, what is around its relay ports, participants on real sockets, and the binary as a process.
-//! talked to, participants on real sockets, network namespaces, and the binary as a process.
+//! talked to, what is around its relay ports, participants on real sockets, network namespaces, and the
+//! binary as a process.
 
 // Each test is a crate of its own and uses its own part of this.
 #![allow(dead_code, unreachable_pub)]

@@ -106,7 +106,7 @@ impl Server {
     }
 
     /// An ICMP error about a datagram that left a relay socket towards `peer`: the indication that tells the
-    /// client, and the client (RFC 8656 section 13). `None` when the client is told nothing.
+    /// client, and the client (RFC 8656 section 11.5). `None` when the client is told nothing.
     pub fn unreachable(
         &mut self,
         now: Instant,
@@ -156,6 +156,9 @@ impl Server {
             return silent(Refusal::Malformed);
         };
         let (peer, own) = self.homes.outward(ClientAddr::from(peer));
+        // Section 13: it is ignored where either side is IPv6.
+        let dont_fragment =
+            dont_fragment && [from, &peer].iter().all(|addr| Family::of(addr) == Family::V4);
         let (tariff, keyed) = (self.tariff, self.keyed);
         let Some(allocation) = self.table.of(from).and_then(|number| self.table.get_mut(number))
         else {

@@ -121,6 +121,23 @@ fn section_7_2_check_4_dont_fragment_is_understood_where_it_can_be_obeyed() {
     }
 }
 
+/// Section 3.7: where IPv4 becomes IPv6 nobody sees whether what came had the DF bit.
+#[test]
+fn section_7_2_check_4_dont_fragment_is_not_had_from_ipv4_into_ipv6() {
+    let fragment = (DONT_FRAGMENT, &[][..]);
+    for (at, family, error) in [
+        ("203.0.113.1:40000", (REQUESTED_ADDRESS_FAMILY, &V6[..]), 420),
+        ("203.0.113.1:40000", (ADDITIONAL_ADDRESS_FAMILY, &V6[..]), 420),
+        ("203.0.113.1:40000", (REQUESTED_ADDRESS_FAMILY, &V4[..]), 0),
+        ("[2001:db8:7::1]:40000", (REQUESTED_ADDRESS_FAMILY, &V6[..]), 0),
+        ("[2001:db8:7::1]:40000", (ADDITIONAL_ADDRESS_FAMILY, &V6[..]), 0),
+    ] {
+        let mut world = World::new(config());
+        let mut anna = Client::greeted(&mut world, at, "anna");
+        assert_eq!(anna.allocate(&mut world, &[fragment, family]).error, error, "{at}, {family:?}");
+    }
+}
+
 #[test]
 fn section_7_2_check_5_a_token_is_a_reservation_that_waits() {
     let mut world = World::new(config());

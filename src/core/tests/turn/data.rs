@@ -74,6 +74,29 @@ fn dont_fragment_is_obeyed_or_the_data_dropped() {
     }
 }
 
+/// Section 13: into and within IPv6 it is ignored.
+#[test]
+fn dont_fragment_is_ignored_where_there_is_ipv6() {
+    for at in [AT, "[2001:db8:7::1]:40000"] {
+        let mut world = World::new(config());
+        let mut anna = Client::greeted(&mut world, at, "anna");
+        assert_eq!(anna.allocate(&mut world, &[(0x8000, &[2, 0, 0, 0])]).error, 0);
+        assert_eq!(anna.permit(&mut world, &[PEER, PEER_V6]), 0);
+        for peer in [PEER, PEER_V6] {
+            let bytes = anna.indication(|writer| {
+                writer
+                    .put_address_xor(XOR_PEER_ADDRESS, addr(peer))
+                    .put(DONT_FRAGMENT, &[])
+                    .put(DATA, b"x");
+            });
+            let Answer::Relay { dont_fragment, .. } = world.hand(anna.addr, &bytes) else {
+                panic!("{at} to {peer}")
+            };
+            assert_eq!(dont_fragment, at == AT && peer == PEER, "{at} to {peer}");
+        }
+    }
+}
+
 #[test]
 fn data_of_a_peer_is_told_with_its_address_and_padded_with_zeros() {
     let mut world = World::new(config());
@@ -112,7 +135,7 @@ fn each_indication_of_a_train_has_an_identifier_of_its_own() {
     assert!(head.write(65_536, &mut out).is_none(), "longer than a length can say");
 }
 
-/// RFC 8656 section 13: types 3 and 11 of ICMP, 1 to 3 of ICMPv6, about whom there is a permission for.
+/// RFC 8656 section 11.5: types 3 and 11 of ICMP, 1 to 3 of ICMPv6, about whom there is a permission for.
 #[test]
 fn icmp_about_a_permitted_peer_is_told() {
     let mut world = World::new(config());

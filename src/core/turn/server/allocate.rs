@@ -85,11 +85,14 @@ impl Server {
             Some(Ok(_)) => return err(code::NO_SUCH_TRANSPORT),
             Some(Err(_)) | None => return err(code::BAD_REQUEST),
         }
-        // Check 4.
-        if message.has(DONT_FRAGMENT) && !self.config.dont_fragment {
+        let also = message.has(ADDITIONAL_ADDRESS_FAMILY);
+        // Check 4. Section 3.7: nor can it be had where IPv4 becomes IPv6 and nobody sees the DF of what came.
+        let wanted = message.u8(REQUESTED_ADDRESS_FAMILY).and_then(Result::ok);
+        let into_v6 = also || wanted.and_then(Family::numbered) == Some(Family::V6);
+        let translated = Family::of(asked.from) == Family::V4 && into_v6;
+        if message.has(DONT_FRAGMENT) && (translated || !self.config.dont_fragment) {
             return Err(Failure::DontFragment);
         }
-        let also = message.has(ADDITIONAL_ADDRESS_FAMILY);
         let source = match message.array(RESERVATION_TOKEN) {
             Some(token) => {
                 // Check 5.
