@@ -7,9 +7,9 @@
 //! ```
 //! A flow is a way: from which socket, to whom, on which channel. Its datagrams keep their order. Payloads
 //! stay in the receive buffers; a ChannelData header is written once for all datagrams of one length
-//! and named before each. What may be too long for a card leaves by itself: the kernel cuts no train into
-//! datagrams that it would have to cut again. Flows share a fixed number of places: two that meet in one leave one after the
-//! other, as if neither had been gathered.
+//! and named before each. What may be too long for a card leaves by itself: the kernel fragments one
+//! datagram, and refuses a train of such. Flows share a fixed number of places: two that meet in one leave
+//! one after the other, as if neither had been gathered.
 
 use elara_core::ClientAddr;
 use elara_core::limits::{DATAGRAM_MAX, SEGMENTS_MAX, TRAIN_DATAGRAM_MAX};

@@ -86,7 +86,7 @@ impl Server {
             Some(Err(_)) | None => return err(code::BAD_REQUEST),
         }
         let also = message.has(ADDITIONAL_ADDRESS_FAMILY);
-        // Check 4. Section 3.7: nor can it be had where IPv4 becomes IPv6 and nobody sees the DF of what came.
+        // Check 4. Section 3.7: nor is it had where IPv4 becomes IPv6, and nobody sees the DF of what came.
         let wanted = message.u8(REQUESTED_ADDRESS_FAMILY).and_then(Result::ok);
         let into_v6 = also || wanted.and_then(Family::numbered) == Some(Family::V6);
         let translated = Family::of(asked.from) == Family::V4 && into_v6;
