@@ -252,10 +252,11 @@ pub trait Io {
     /// never comes back.
     fn send_from(&mut self, port: Port, to: &ClientAddr, slices: &[Slice], segment: u16, tag: u32);
 
-    /// Sends one datagram of all slices from `port` at once, behind what is queued, and lets nobody on its
-    /// way cut it into fragments (DF set, in IPv4). Some system calls: for those who ask for it. Counted as
-    /// other sends are, and told to nobody.
-    fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]);
+    /// Sends one datagram of all slices from `port` at once, behind what is queued, with DF the other way
+    /// round than all else from there: from the shard's own socket it may be cut into fragments, from a relay
+    /// socket it may not. Some system calls: for the few that need it. Counted as other sends are, and told
+    /// to nobody.
+    fn send_other_df(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]);
 
     /// Keeps a few bytes of the shard's own until the next `enter`, to be sent among other slices: the header
     /// before a payload that was received. `None` when the cycle has `limits::NOTE_BUFFERS` full of them.

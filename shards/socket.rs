@@ -42,16 +42,6 @@ pub fn bind(addr: SocketAddr, shards: usize) -> io::Result<Vec<UdpSocket>> {
     Ok(sockets)
 }
 
-/// Lets what a data port sends be cut into fragments, which it otherwise does not: what peers send to
-/// relayed addresses is as long as they like, and a header longer where it leaves for a client (RFC 8656
-/// section 14).
-///
-/// # Errors
-/// What the kernel refuses.
-pub fn let_fragment(socket: &UdpSocket) -> io::Result<()> {
-    options::set_fragmentable(socket.as_fd(), Family::of(&socket.local_addr()?))
-}
-
 /// Binds a relay socket to `local`: of one family, alone on its address, told what the network says of what
 /// it sends, and sending what may be cut into fragments on its way.
 ///

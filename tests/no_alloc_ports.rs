@@ -34,7 +34,7 @@ fn cycle<I: Io>(io: &mut I, client: &ClientAddr, nobody: &ClientAddr) -> (Port, 
         io.send_from(train.port, &train.from, &word, 0, 1);
         io.send_from(train.port, nobody, &word, 0, 1);
         io.send_from(train.port, &support::nowhere(), &word, 0, 1);
-        io.send_unfragmented(train.port, &train.from, &word);
+        io.send_other_df(train.port, &train.from, &word);
         last = train.port;
     }
     io.close(last);

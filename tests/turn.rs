@@ -134,8 +134,12 @@ fn a_burst_comes_through_whole_and_in_order_both_ways() {
         let there = peer.local_addr().unwrap();
         let relayed = caller.allocate(None);
         assert_eq!(caller.bind(0x4001, there), 0);
-        // Equal lengths with shorter ones among them: what shares a send, and what ends one.
-        let lengths = (0..300).map(|number| if number % 37 == 36 { 700 } else { 1_200 });
+        // Equal lengths with others among them: what shares a send, what ends one, and what goes by itself.
+        let lengths = (0..300).map(|number| match number % 37 {
+            35 => 1_400,
+            36 => 700,
+            _ => 1_200,
+        });
         let data: Vec<Vec<u8>> =
             lengths.enumerate().map(|(number, len)| vec![number as u8; len]).collect();
         for chunk in data.chunks(50) {

@@ -58,8 +58,8 @@ fn conversation<I: Io>(new: fn(UdpSocket, &Bell) -> std::io::Result<I>) {
             let whole = io.note(&vec![1; fits]).unwrap();
             let more = io.note(&[2; 1]).unwrap();
             let train = io.note(&[3; 3_000]).unwrap();
-            io.send_unfragmented(port, &to, &[whole]);
-            io.send_unfragmented(port, &to, &[whole, more]);
+            io.send_other_df(port, &to, &[whole]);
+            io.send_other_df(port, &to, &[whole, more]);
             // What was asked for one datagram holds for none that comes behind it.
             io.send_from(port, &to, &[whole, more], 0, 7);
             io.send_from(port, &to, &[train], 1_000, 7);
@@ -103,10 +103,9 @@ fn a_whole_relay(io: &str) {
     }
 }
 
-/// A dual-stack data port that relays: its clients get what is longer than the way.
-fn relaying<I: Io>(new: fn(UdpSocket, &Bell) -> std::io::Result<I>) {
+/// A dual-stack data port sends with DF, but for single datagrams that may be cut.
+fn a_data_port<I: Io>(new: fn(UdpSocket, &Bell) -> std::io::Result<I>) {
     let own = socket::bind((Ipv6Addr::UNSPECIFIED, 0).into(), 1).unwrap().remove(0);
-    socket::let_fragment(&own).unwrap();
     let mut io = new(own, &Bell::new().unwrap()).unwrap();
     let hosts = [(IpAddr::from(Ipv4Addr::LOCALHOST), 28), (IpAddr::from(Ipv6Addr::LOCALHOST), 48)];
     for (host, heads) in hosts {
@@ -116,15 +115,19 @@ fn relaying<I: Io>(new: fn(UdpSocket, &Bell) -> std::io::Result<I>) {
         let fits = MTU as usize - heads;
         io.enter(Wait::No).unwrap();
         while io.receive().is_some() {}
+        let before = io.egress();
         for len in [fits, fits + 1, 3_000] {
             let datagram = io.note(&vec![7; len]).unwrap();
-            io.send_from(Port::DATA, &to, &[datagram], 0, 7);
+            io.send_other_df(Port::DATA, &to, &[datagram]);
+            io.send(&to, &[datagram], 0, 0);
         }
         io.enter(Wait::No).unwrap();
         while io.receive().is_some() {}
         let mut buffer = [0; 4_000];
         let heard: Vec<usize> = std::iter::from_fn(|| client.recv(&mut buffer).ok()).collect();
-        assert_eq!(heard, [fits, fits + 1, 3_000], "{host}");
+        assert_eq!(heard, [fits, fits, fits + 1, 3_000], "{host}");
+        let egress = io.egress();
+        assert_eq!((egress.sent - before.sent, egress.failed - before.failed), (4, 2), "{host}");
     }
 }
 
@@ -135,12 +138,12 @@ fn what_may_be_cut_arrives_and_what_may_not_is_told_the_mtu() {
     }
     within(&Narrow::new("narrow-u").0, || {
         conversation(Uring::new);
-        relaying(Uring::new);
+        a_data_port(Uring::new);
         a_whole_relay("uring");
     });
     within(&Narrow::new("narrow-s").0, || {
         conversation(Syscall::new);
-        relaying(Syscall::new);
+        a_data_port(Syscall::new);
         a_whole_relay("syscall");
     });
 }

@@ -331,12 +331,15 @@ impl Io for Memory {
         self.push(origin, to, slices, segment, tag);
     }
 
-    fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
-        let Some(from) = self.ports.local(port) else {
-            return self.send_from(port, to, slices, 0, 0);
-        };
-        let origin = Origin { port, from: Some(from), unfragmented: true };
-        self.push(origin, to, slices, 0, 0);
+    fn send_other_df(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
+        match self.ports.local(port) {
+            Some(from) => {
+                let origin = Origin { port, from: Some(from), unfragmented: true };
+                self.push(origin, to, slices, 0, 0);
+            }
+            // What may be cut may be of any length, as all is from there.
+            None => self.send_from(port, to, slices, 0, 0),
+        }
         self.settle();
     }
 

@@ -371,22 +371,27 @@ impl Io for Syscall {
         self.queue(port, to, segment, send);
     }
 
-    fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
+    fn send_other_df(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
         // What is queued leaves first.
         self.flush();
-        let Some(socket) = self.relays.find(port) else {
-            // What the shard's own socket sends carries DF anyway.
-            return self.send_from(port, to, slices, 0, 0);
-        };
         let send = weigh(slices.iter().map(Slice::len).sum(), 0, 0);
         self.ledger.queue(&send);
         let bytes = slices.iter().map(|slice| slice_of(&self.inbox, &self.kept, *slice));
-        let (refused, heard) = self.outbox.send_unfragmented(socket, to, bytes);
+        let refused = match self.relays.find(port) {
+            Some(socket) => {
+                let (refused, heard) = self.outbox.send_unfragmented(socket, to, bytes);
+                if heard {
+                    self.relays.heard(port, to);
+                }
+                refused
+            }
+            None if port == Port::DATA => {
+                self.outbox.send_fragmentable((self.socket.as_fd(), self.family), to, bytes)
+            }
+            None => Some(Reason::Failed),
+        };
         if let Some(why) = refused {
             self.ledger.refuse(port, send, why);
-        }
-        if heard {
-            self.relays.heard(port, to);
         }
     }
 

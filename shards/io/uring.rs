@@ -54,6 +54,7 @@ pub struct Uring {
     relays: Sockets,
     /// For what goes past the ring.
     aside: SendBatch,
+    family: Family,
 }
 
 impl Uring {
@@ -88,6 +89,7 @@ impl Uring {
             socket,
             relays: Sockets::new(sockets),
             aside: SendBatch::new(1, SLICES_MAX, family),
+            family,
         })
     }
 
@@ -316,22 +318,27 @@ impl Io for Uring {
         }
     }
 
-    fn send_unfragmented(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
+    fn send_other_df(&mut self, port: Port, to: &ClientAddr, slices: &[Slice]) {
         // What is queued leaves first.
         let _ = self.ring.submit();
-        let Some(socket) = self.relays.find(port) else {
-            // What the shard's own socket sends carries DF anyway.
-            return self.send_from(port, to, slices, 0, 0);
-        };
         let send = weigh(slices.iter().map(Slice::len).sum(), 0, 0);
         self.ledger.queue(&send);
         let bytes = slices.iter().map(|it| self.ring.bytes(it.buffer, it.start, it.len));
-        let (refused, heard) = self.aside.send_unfragmented(socket, to, bytes);
+        let refused = match self.relays.find(port) {
+            Some(socket) => {
+                let (refused, heard) = self.aside.send_unfragmented(socket, to, bytes);
+                if heard {
+                    self.relays.heard(port, to);
+                }
+                refused
+            }
+            None if port == Port::DATA => {
+                self.aside.send_fragmentable((self.socket.as_fd(), self.family), to, bytes)
+            }
+            None => Some(Reason::Failed),
+        };
         if let Some(why) = refused {
             self.ledger.refuse(port, send, why);
-        }
-        if heard {
-            self.relays.heard(port, to);
         }
     }
 

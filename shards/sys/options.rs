@@ -32,7 +32,7 @@ pub fn set_pmtu_probe(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> 
 }
 
 /// Lets what is too long for the way be cut into fragments, here and further on: the opposite of
-/// [`set_pmtu_probe`], and what whoever relays for others needs who does not choose the lengths. As cheap.
+/// [`set_pmtu_probe`], and what a relay socket has when nobody asks for more. A send costs about 4 % more.
 ///
 /// IPv4: DF clear, the MTU of our own card (IP_PMTUDISC_OMIT); unlike IP_PMTUDISC_DONT it still tells of ICMP
 /// "fragmentation needed", which answers datagrams that were sent in between with DF set. IPv6, which only

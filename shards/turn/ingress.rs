@@ -6,7 +6,7 @@
 //! registers, at the frames' expense (100 instructions each).
 
 use elara_core::ClientAddr;
-use elara_core::limits::TURN_DATA_HEAD_MAX;
+use elara_core::limits::{TRAIN_DATAGRAM_MAX, TURN_DATA_HEAD_MAX};
 use elara_core::stun::{Icmp, channel_data};
 use elara_core::turn::{Answer, DataHead, Refusal, Socket, ToClient, ToPeer};
 
@@ -65,7 +65,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             }
             Answer::Relay { socket, to, data, dont_fragment: true } => {
                 let data = part(slice, data.start, data.len());
-                self.io.send_unfragmented(Port(socket.0), &to, &[data]);
+                self.io.send_other_df(Port(socket.0), &to, &[data]);
                 self.sent(data.len());
                 self.departures.spent += SEND;
                 Verdict::Relayed
@@ -159,6 +159,11 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
     fn relay_to_client(&mut self, to: &mut ToClient, data: Slice) -> Verdict {
         match to {
             ToClient::Channel { client, number } => {
+                if channel_data::HEADER_LEN + data.len() > TRAIN_DATAGRAM_MAX {
+                    let head = self.io.note(&channel_data::header(*number, data.len));
+                    let Some(head) = head else { return Verdict::Congested };
+                    return self.send_long(*client, &[head, data], data.len());
+                }
                 let way = Way { port: Port::DATA, to: *client, channel: *number };
                 self.push(HALF + u32::from(client.port()) % HALF, way, data)
             }
@@ -187,10 +192,25 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             return Verdict::Congested;
         };
         let slices = [before, data, behind];
-        let count = if lengths.padding > 0 { 3 } else { 2 };
-        self.io.send(&client, &slices[..count], 0, 0);
+        let slices = &slices[..if lengths.padding > 0 { 3 } else { 2 }];
+        if lengths.len + data.len() + lengths.padding > TRAIN_DATAGRAM_MAX {
+            return self.send_long(client, slices, data.len());
+        }
+        self.io.send(&client, slices, 0, 0);
         self.departures.spent += SEND;
         self.sent(data.len());
+        Verdict::Relayed
+    }
+
+    /// What may be longer than the way to a client, because something stands before it now, may be cut into
+    /// fragments there (RFC 8656 section 14).
+    #[cold]
+    fn send_long(&mut self, client: ClientAddr, slices: &[Slice], data: usize) -> Verdict {
+        // What came before it leaves before it.
+        self.turn.flows.flush(self.io);
+        self.io.send_other_df(Port::DATA, &client, slices);
+        self.departures.spent += SEND;
+        self.sent(data);
         Verdict::Relayed
     }
 

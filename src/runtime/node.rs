@@ -77,11 +77,6 @@ impl Node {
         let access = config.v1.access();
         let admin_addr = admin.as_ref().map(Door::addr);
         let turn = turn::for_shards(&config, local_addr, admin_addr, shards, hash_keys);
-        if turn.as_ref().is_some_and(|turn| turn.relays) {
-            sockets.iter().try_for_each(socket::let_fragment).map_err(|source| {
-                NodeError::System { what: "fragments on the data port", source }
-            })?;
-        }
         if access.is_some() {
             board.v1_opens();
         }

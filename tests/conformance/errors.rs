@@ -179,7 +179,7 @@ on_every_back_end! {
             let [one, two, three] = [&b"one"[..], b"two", b"three"].map(|it| words(&mut io, it));
             let before = io.egress();
             io.send_from(relayed.port, &to, &[one], 0, 0);
-            io.send_unfragmented(relayed.port, &to, &[two, three]);
+            io.send_other_df(relayed.port, &to, &[two, three]);
             io.send_from(relayed.port, &to, &[one, one], 0, 0);
             assert_eq!(came(&mut io), []);
             let heard = place.heard_from(&mut io, peer).into_iter();
@@ -193,8 +193,8 @@ on_every_back_end! {
         }
         // From the data port all leave so; from nobody's nothing does.
         let slice = words(&mut io, b"hello");
-        io.send_unfragmented(Port::DATA, &place.addr(0), &[slice]);
-        io.send_unfragmented(Port(u16::MAX), &place.addr(0), &[slice]);
+        io.send_other_df(Port::DATA, &place.addr(0), &[slice]);
+        io.send_other_df(Port(u16::MAX), &place.addr(0), &[slice]);
         assert_eq!(came(&mut io), []);
         assert_eq!(place.heard_from(&mut io, 0), [(None, b"hello".to_vec())]);
         assert_eq!((io.egress().sent, io.egress().failed, io.refused()), (7, 1, None));

@@ -1,4 +1,5 @@
-//! Single messages from relay sockets, which hear what the network says (IP_RECVERR).
+//! Single messages from relay sockets, which hear what the network says (IP_RECVERR), and single datagrams
+//! with DF the other way round than their socket has it.
 
 use std::os::fd::BorrowedFd;
 
@@ -28,7 +29,8 @@ impl SendBatch {
         (refused, heard)
     }
 
-    /// The same of one datagram with DF set, for this one only.
+    /// Sends one datagram from a relay socket at once, with DF set, for this one only. As
+    /// [`SendBatch::send_relayed`].
     pub fn send_unfragmented<'bytes>(
         &mut self,
         (socket, family): (BorrowedFd<'_>, Family),
@@ -41,6 +43,26 @@ impl SendBatch {
         let refused = self.send_relayed((socket, family), to, slices, 0);
         // It has been set before: only a socket that is none refuses it.
         let _ = options::set_fragmentable(socket, family);
+        refused
+    }
+
+    /// Sends one datagram from a data socket at once; it may be cut into fragments, this one only. Why not,
+    /// if it was refused.
+    pub fn send_fragmentable<'bytes>(
+        &mut self,
+        (socket, family): (BorrowedFd<'_>, Family),
+        to: &ClientAddr,
+        slices: impl IntoIterator<Item = &'bytes [u8]>,
+    ) -> Option<Reason> {
+        let mut sending = self.begin_for(family);
+        if options::set_fragmentable(socket, family).is_err() || !sending.push(Some(to), slices, 0)
+        {
+            return Some(Reason::Failed);
+        }
+        let mut refused = None;
+        sending.flush_telling(socket, |_, why| refused = Some(why));
+        // It has been set before: only a socket that is none refuses it.
+        let _ = options::set_pmtu_probe(socket, family);
         refused
     }
 }
