@@ -239,6 +239,13 @@ fn what_must_not_be_cut_is_sent_like_that() {
         hears(&peer, b"in one piece", relayed);
         caller.indicate(peer.local_addr().unwrap(), b"or not", false);
         hears(&peer, b"or not", relayed);
+        // It overtakes nothing.
+        for n in 0..60 {
+            caller.indicate(peer.local_addr().unwrap(), &[n], n % 3 == 2);
+        }
+        for n in 0..60 {
+            hears(&peer, &[n], relayed);
+        }
     }
 }
 
@@ -419,9 +426,30 @@ fn a_hang_up_changes_who_may_come_and_keeps_what_is_there() {
 
         write("users = []");
         relay.signal("HUP");
-        while !relay.complaint().contains("cannot close TURN; restart it") {}
+        while !relay.complaint().contains("opens or closes TURN: that acts after a restart") {}
+        relay.line_after("read elara.toml again: ");
+        assert_eq!(bob.refresh(600).0, 0);
+        // Nor does it matter that it could not start like that.
+        write("users = [\"bob:hope\"]");
+        let text = fs::read_to_string(folder.path("elara.toml")).unwrap();
+        let elsewhere =
+            text.replace("127.0.0.1:0", "127.0.0.2:0").replace("relay = [\"127.0.0.1\"]\n", "");
+        write_private(&folder.path("elara.toml"), &elsewhere);
+        relay.signal("HUP");
+        while !relay.complaint().contains("acts after a restart") {}
+        relay.line_after("read elara.toml again: ");
         assert_eq!(bob.refresh(600).0, 0);
         relay.signal("TERM");
         assert_eq!(relay.end().status.code(), Some(0));
     }
+}
+
+#[test]
+fn a_relay_address_of_another_machine_stops_the_start() {
+    let folder = Folder::new("turn-elsewhere");
+    let text = "listen = \"127.0.0.1:0\"\nadmin = \"off\"\n[turn]\nrelay = [\"203.0.113.9\"]\n\
+                users = [\"ada:lovelace\"]\n";
+    write_private(&folder.path("elara.toml"), text);
+    let complaint = folder.refused(&["serve", "--config", "elara.toml"]);
+    assert!(complaint.contains("203.0.113.9, which is no address of this machine"), "{complaint}");
 }

@@ -65,6 +65,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             }
             Answer::Relay { socket, to, data, dont_fragment: true } => {
                 let data = part(slice, data.start, data.len());
+                // What came before it leaves before it.
+                self.turn.flows.flush(self.io);
                 self.io.send_other_df(Port(socket.0), &to, &[data]);
                 self.sent(data.len());
                 self.departures.spent += SEND;
@@ -209,7 +211,8 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         // What came before it leaves before it.
         self.turn.flows.flush(self.io);
         self.io.send_other_df(Port::DATA, &client, slices);
-        self.departures.spent += SEND;
+        // System calls of its own, and none shared.
+        self.departures.spent += 2 * SEND;
         self.sent(data);
         Verdict::Relayed
     }

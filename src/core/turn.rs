@@ -19,7 +19,7 @@
 //! | `relay` | data, both directions, and hairpins |
 //! | `expiry` | what ends |
 //! | `table`, `allocation`, `permission`, `channel` | who is relayed, and to whom |
-//! | `peers`, `home` | who may be a peer, and what addresses are this node's own |
+//! | `peers`, `home`, `relayed` | who may be a peer, and what addresses are this node's own |
 //! | `access`, `credentials`, `nonce` | who asks, and what that is decided by |
 //! | `quota`, `bucket`, `reservation` | how much, how fast, and ports set aside |
 //! | [`client`] | the other side: one allocation at somebody's server, and STUN discovery |
@@ -39,6 +39,7 @@ mod peers;
 mod permission;
 mod quota;
 mod relay;
+mod relayed;
 mod reservation;
 mod server;
 mod small;

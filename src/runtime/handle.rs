@@ -145,9 +145,10 @@ impl NodeHandle {
     }
 
     /// From now on, `turn` of this configuration says who may use TURN, how much, and whom they reach: every
-    /// shard goes by it when this returns. What is allocated stays until it has to be refreshed. Relays,
-    /// ports, channel numbers and the number of allocations stay as they were when the node was made; and
-    /// a node that was closed to TURN cannot open, nor the other way round.
+    /// shard goes by it when this returns. Channels and permissions of peers that are no longer allowed end;
+    /// what else is there lasts until whoever is no longer let in would have to refresh it. Relays, ports,
+    /// channel numbers and the number of allocations stay as they were when the node was made; and a node
+    /// that was closed to TURN cannot open, nor the other way round.
     ///
     /// # Errors
     /// [`HandleError::Config`] when the configuration cannot be, and nothing has changed. When the node has
@@ -159,13 +160,16 @@ impl NodeHandle {
         let Some(desk) = self.0.turn() else {
             return if config.turn.is_open() { refused(TurnError::Opens) } else { Ok(()) };
         };
-        let Some(access) = desk.renewed(config, self.0.shards()) else {
+        let mut access = desk.access.lock().await;
+        let Some(next) = desk.renewed(&access, config, self.0.shards()) else {
             return refused(TurnError::Closes);
         };
+        let before = std::mem::replace(&mut *access, next);
         for shard in 0..self.0.shards() {
             self.0.instruct(shard, Command::Turn(access.clone())).await?;
         }
-        desk.replace(access);
+        // By now nobody else has it.
+        drop(before);
         turn::warn(&config.turn);
         let (secrets, users) = (config.turn.secrets.len(), config.turn.users.len());
         info!(secrets, users, "who may use TURN has been replaced");

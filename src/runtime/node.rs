@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::admin::{About, Admin, Door};
 use crate::config::{NodeConfig, V0Compat};
-use crate::error::NodeError;
+use crate::error::{ConfigError, NodeError};
 use crate::handle::NodeHandle;
 use crate::keys::OsRandom;
 use crate::supervisor::{Post, Supervisor};
@@ -77,6 +77,9 @@ impl Node {
         let access = config.v1.access();
         let admin_addr = admin.as_ref().map(Door::addr);
         let turn = turn::for_shards(&config, local_addr, admin_addr, shards, hash_keys);
+        if let Some(turn) = &turn {
+            turn::check_here(turn).map_err(ConfigError::Turn)?;
+        }
         if access.is_some() {
             board.v1_opens();
         }

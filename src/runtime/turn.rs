@@ -1,15 +1,19 @@
 //! TURN between the configuration and the shards: what they are told at the start, and what later.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use elara_core::Cidr;
 use elara_core::crypto::Secret;
 use elara_core::turn::{Access, Keys};
+use elara_shards::socket;
 use elara_shards::turn::TurnConfig;
+use tokio::sync::Mutex;
 use tracing::warn;
 
 use crate::config::{self, NodeConfig};
+use crate::error::TurnError;
 use crate::keys::OsRandom;
 
 /// What shards are told of STUN and TURN; `None` when both are closed.
@@ -29,6 +33,19 @@ pub(crate) fn for_shards(
     Some(TurnConfig { access, keys, listeners, relays, binding: config.stun })
 }
 
+/// Whether relay sockets can be had where they shall be.
+///
+/// # Errors
+/// [`TurnError::RelayElsewhere`].
+pub(crate) fn check_here(turn: &TurnConfig) -> Result<(), TurnError> {
+    let elsewhere = |addr: &IpAddr| {
+        let tried = socket::relay((*addr, 0).into());
+        tried.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+    };
+    let mut relays = turn.access.config().relays.iter().map(|relay| relay.listen);
+    relays.find(elsewhere).map_or(Ok(()), |addr| Err(TurnError::RelayElsewhere { addr }))
+}
+
 /// Says what an operator may not have had in mind.
 pub(crate) fn warn(turn: &config::TurnConfig) {
     let own = |block: &&Cidr| Cidr::LOOPBACK.iter().any(|loopback| block.lies_in(loopback));
@@ -41,8 +58,9 @@ pub(crate) fn warn(turn: &config::TurnConfig) {
 pub(crate) struct TurnDesk {
     keys: Keys,
     listen: SocketAddr,
-    /// What the shards go by. Kept here, so that none of them frees it.
-    access: Mutex<Access>,
+    /// What the shards go by. Kept here, so that none of them frees it; held while they are told, one
+    /// change after the other.
+    pub(crate) access: Mutex<Access>,
 }
 
 impl TurnDesk {
@@ -52,15 +70,15 @@ impl TurnDesk {
         turn.relays.then_some(Self { keys, listen, access })
     }
 
-    /// What `shards` shards are to go by next; `None` when `config`, which is sound, closes TURN.
-    pub(crate) fn renewed(&self, config: &NodeConfig, shards: usize) -> Option<Access> {
-        let now = self.access.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let next = config.turn.for_shards(self.listen, shards)?;
+    /// What `shards` shards that go by `now` are to go by next; `None` when `config`, which is sound, closes
+    /// TURN.
+    pub(crate) fn renewed(
+        &self,
+        now: &Access,
+        config: &NodeConfig,
+        shards: usize,
+    ) -> Option<Access> {
+        let next = config.turn.shard_config(self.listen, shards)?;
         Some(now.renewed(&next, &self.keys))
-    }
-
-    /// All shards go by `access`.
-    pub(crate) fn replace(&self, access: Access) {
-        *self.access.lock().unwrap_or_else(PoisonError::into_inner) = access;
     }
 }

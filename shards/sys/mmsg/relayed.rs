@@ -55,12 +55,14 @@ impl SendBatch {
         slices: impl IntoIterator<Item = &'bytes [u8]>,
     ) -> Option<Reason> {
         let mut sending = self.begin_for(family);
-        if options::set_fragmentable(socket, family).is_err() || !sending.push(Some(to), slices, 0)
-        {
+        if !sending.push(Some(to), slices, 0) {
             return Some(Reason::Failed);
         }
-        let mut refused = None;
-        sending.flush_telling(socket, |_, why| refused = Some(why));
+        let mut refused = Some(Reason::Failed);
+        if options::set_fragmentable(socket, family).is_ok() {
+            refused = None;
+            sending.flush_telling(socket, |_, why| refused = Some(why));
+        }
         // It has been set before: only a socket that is none refuses it.
         let _ = options::set_pmtu_probe(socket, family);
         refused

@@ -92,7 +92,7 @@ impl Form {
             TurnError::Users { .. } => span(&self.users),
             TurnError::UserTwice { index } => hidden(&self.users, index),
             // Whatever turned it on.
-            TurnError::NoRelay { .. } => span(&self.relay)
+            TurnError::NoRelay { .. } | TurnError::RelayElsewhere { .. } => span(&self.relay)
                 .or_else(|| span(&self.enabled))
                 .or_else(|| span(&self.secrets))
                 .or_else(|| span(&self.users)),

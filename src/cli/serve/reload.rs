@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use elara_runtime::{HandleError, NodeConfig, NodeHandle, TurnConfig};
+use elara_runtime::{HandleError, NodeConfig, NodeHandle, TurnConfig, V1Config};
 
 use super::super::{file, say};
 use super::dev::Dev;
@@ -29,27 +29,33 @@ impl Reload {
         };
         if self.needs_restart(&config) {
             say::complaint(&format!(
-                "{shown} has changed since the start outside [v1] and what is read again of [turn]: that \
-                 acts after a restart"
+                "{shown} has changed since the start outside [v1] and what is read again of [turn], or \
+                 opens or closes TURN: that acts after a restart"
             ));
         }
         if let Some(dev) = dev {
             dev.open(&mut config.v1);
         }
-        let complain = |error, stays| match error {
-            HandleError::Config(error) => say::complaint(&format!("{shown}: {error}; {stays}")),
+        let complain = |error, who| match error {
+            HandleError::Config(error) => {
+                say::complaint(&format!("{shown}: {error}; who may {who} is as before"));
+            }
             error => say::complaint(&format!("{shown} was read, and {error}")),
         };
-        if let Err(error) = handle.replace_access(&config.v1).await {
-            return complain(error, "all is as before");
+        let mut read = Vec::new();
+        match handle.replace_access(&config.v1).await {
+            Ok(()) => read.extend(entrants(&config.v1)),
+            Err(error) => complain(error, "enter"),
         }
-        if let Err(error) = handle.replace_turn(&config).await {
-            return complain(
-                error,
-                "who may use TURN is as before, who may enter has been replaced",
-            );
+        if config.turn.is_open() && self.read.turn.is_open() {
+            match handle.replace_turn(&config).await {
+                Ok(()) => read.extend(users(&config.turn)),
+                Err(error) => complain(error, "use TURN"),
+            }
         }
-        say::fact(format_args!("read {shown} again: {}", counts(&config)));
+        if !read.is_empty() {
+            say::fact(format_args!("read {shown} again: {}", read.join(", ")));
+        }
     }
 
     fn needs_restart(&self, now: &NodeConfig) -> bool {
@@ -63,6 +69,9 @@ impl Reload {
 /// What `now` is, but for what is read again, which is as in `then`.
 fn as_read_again(then: &TurnConfig, now: &TurnConfig) -> TurnConfig {
     let stays = now.clone();
+    if then.is_open() != now.is_open() {
+        return stays;
+    }
     TurnConfig {
         relay: stays.relay,
         external_ip: stays.external_ip,
@@ -73,19 +82,19 @@ fn as_read_again(then: &TurnConfig, now: &TurnConfig) -> TurnConfig {
     }
 }
 
-/// How much of everything there is.
-fn counts(config: &NodeConfig) -> String {
-    let NodeConfig { v1, turn, .. } = config;
-    let mut all = vec![
-        (v1.relay_keys.len(), "relay key"),
-        (v1.issuers.len(), "issuer"),
-        (v1.bans.len(), "ban"),
-    ];
-    if turn.is_open() {
-        all.extend([(turn.secrets.len(), "TURN secret"), (turn.users.len(), "TURN user")]);
-    }
-    let count = |(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    all.into_iter().map(count).collect::<Vec<String>>().join(", ")
+/// How much there is of what says who may enter.
+fn entrants(v1: &V1Config) -> [String; 3] {
+    let V1Config { relay_keys, issuers, bans } = v1;
+    [count(relay_keys.len(), "relay key"), count(issuers.len(), "issuer"), count(bans.len(), "ban")]
+}
+
+/// How much there is of what says who may use TURN.
+fn users(turn: &TurnConfig) -> [String; 2] {
+    [count(turn.secrets.len(), "TURN secret"), count(turn.users.len(), "TURN user")]
+}
+
+fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -101,11 +110,14 @@ mod tests {
         let mut now = NodeConfig { node_id: NodeConfig::default().node_id, ..read };
         now.v1.bans.insert([1; 32]);
         assert!(!reload.needs_restart(&now));
-        assert_eq!(counts(&now), "0 relay keys, 0 issuers, 1 ban");
-        now.turn.users.push(TurnUser::new("ada", "elara", "lovelace").unwrap());
+        assert_eq!(entrants(&now.v1), ["0 relay keys", "0 issuers", "1 ban"]);
         now.turn.channels = 7;
         assert!(!reload.needs_restart(&now));
-        assert!(counts(&now).ends_with(", 1 ban, 0 TURN secrets, 1 TURN user"), "{}", counts(&now));
+        let closed = now.clone();
+        now.turn.users.push(TurnUser::new("ada", "elara", "lovelace").unwrap());
+        assert_eq!(users(&now.turn), ["0 TURN secrets", "1 TURN user"]);
+        assert!(reload.needs_restart(&now), "it opens TURN");
+        now = closed;
         now.turn.allocations = 7;
         assert!(reload.needs_restart(&now));
         now.turn.allocations = reload.read.turn.allocations;

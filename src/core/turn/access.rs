@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 
 use super::config::Config;
 use super::credentials::Credentials;
+use super::relayed::Relayed;
 use super::server::Keys;
 use crate::keyed::Keyed;
 
@@ -16,6 +17,7 @@ use crate::keyed::Keyed;
 pub struct Access {
     pub(super) config: Arc<Config>,
     pub(super) credentials: Arc<Credentials>,
+    pub(super) relayed: Arc<Relayed>,
 }
 
 impl Access {
@@ -29,7 +31,7 @@ impl Access {
             panic!("a configuration is checked before it is used: {error}");
         }
         let credentials = Credentials::new(&config, Keyed(keys.hash.0, keys.hash.1));
-        Self { config, credentials: Arc::new(credentials) }
+        Self { config, credentials: Arc::new(credentials), relayed: Arc::default() }
     }
 
     /// What a server that goes by this may go by next. Relays and their ports, the numbers of channels, and
@@ -47,7 +49,7 @@ impl Access {
             allocations_max: *allocations_max,
             ..config.clone()
         };
-        Self::new(Arc::new(config), keys)
+        Self { relayed: Arc::clone(&self.relayed), ..Self::new(Arc::new(config), keys) }
     }
 
     /// The configuration.

@@ -115,8 +115,13 @@ impl Channels {
 
     /// Forgets what has ended at `now`.
     pub(super) fn sweep(&mut self, now: Instant, keyed: Keyed) {
-        if self.list.iter().any(|channel| channel.until <= now) {
-            self.list.retain(|channel| channel.until > now);
+        self.retain(keyed, |channel| channel.until > now);
+    }
+
+    /// Keeps those that `stays` says.
+    pub(super) fn retain(&mut self, keyed: Keyed, stays: impl Fn(&Channel) -> bool) {
+        if !self.list.iter().all(&stays) {
+            self.list.retain(stays);
             self.reindex(keyed);
         }
     }

@@ -6,11 +6,12 @@
 //! never.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::net::{Ipv4Addr, SocketAddr};
-use core::ops::RangeInclusive;
 
 use super::config::Config;
 use super::home::{Family, Homes};
+use super::relayed::Relayed;
 use crate::{Cidr, ClientAddr};
 
 /// What no peer is, unless it is allowed: this host and network, private and shared addresses, link-local
@@ -67,16 +68,21 @@ pub(super) struct Peers {
     /// Where this node listens for something else than relayed data; its own addresses as all know them.
     listeners: Box<[ClientAddr]>,
     homes: Homes,
-    ports: RangeInclusive<u16>,
+    relayed: Arc<Relayed>,
 }
 
 impl Peers {
-    pub(super) fn new(config: &Config, homes: Homes, listeners: &[SocketAddr]) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        homes: Homes,
+        relayed: Arc<Relayed>,
+        listeners: &[SocketAddr],
+    ) -> Self {
         Self {
             allowed: config.allow_peers.iter().copied().collect(),
             listeners: listeners.iter().map(|at| homes.outward(ClientAddr::from(*at)).0).collect(),
             homes,
-            ports: config.ports.clone(),
+            relayed,
         }
     }
 
@@ -111,7 +117,8 @@ impl Peers {
             return false;
         }
         let here = own || self.listeners.iter().any(|own| own.ip_bytes() == peer.ip_bytes());
-        !here || self.ports.contains(&peer.port()) || self.is_allowed(&peer)
+        let relayed = own && self.relayed.has(Family::of(&peer), peer.port());
+        !here || relayed || self.is_allowed(&peer)
     }
 
     fn admits_form(&self, addr: &ClientAddr) -> bool {
@@ -159,7 +166,7 @@ mod tests {
 
     fn peers(config: &Config, listeners: &[&str]) -> Peers {
         let listeners: vec::Vec<_> = listeners.iter().map(|text| text.parse().unwrap()).collect();
-        Peers::new(config, Homes::new(config), &listeners)
+        Peers::new(config, Homes::new(config), Arc::default(), &listeners)
     }
 
     fn refused(ips: &[&str]) {
@@ -273,14 +280,16 @@ mod tests {
         let config = Config { relays: vec![relay], ..Config::default() };
         let listeners = ["10.0.0.5:7840", "10.0.0.5:50001", "0.0.0.0:50002", "10.9.9.9:9100"];
         let peers = peers(&config, &listeners);
+        (50_000..50_003).for_each(|port| peers.relayed.give(Family::V4, port));
         for ip in ["198.51.100.5", "10.0.0.5"] {
             assert!(peers.admits_ip(&addr(ip)), "{ip}");
             for (port, admitted) in [
                 (0, false),
                 (22, false),
                 (7_840, false),
-                (49_151, false),
-                (49_152, true),
+                (49_152, false),
+                (50_000, true),
+                (50_001, false),
                 (50_002, false),
             ] {
                 assert_eq!(

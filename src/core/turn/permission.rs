@@ -52,8 +52,13 @@ impl Permissions {
 
     /// Forgets what has ended at `now`.
     pub(super) fn sweep(&mut self, now: Instant, keyed: Keyed) {
-        if self.list.iter().any(|permission| permission.until <= now) {
-            self.list.retain(|permission| permission.until > now);
+        self.retain(keyed, |permission| permission.until > now);
+    }
+
+    /// Keeps those that `stays` says.
+    pub(super) fn retain(&mut self, keyed: Keyed, stays: impl Fn(&Permission) -> bool) {
+        if !self.list.iter().all(&stays) {
+            self.list.retain(stays);
             self.index = None;
             self.reindex(keyed);
         }

@@ -204,7 +204,11 @@ impl Server {
         };
         match self.table.with_port(family, peer.port()) {
             Some(number) => ToPeer::Hairpin(self.deliver(now, number, home.outside(port), bytes)),
-            None => ToPeer::Via { socket, to: home.inside(peer.port()) },
+            // Another shard's, or the operator wants it. Everything else at this address is nobody's peer.
+            None if self.peers.admits_port(&peer) => {
+                ToPeer::Via { socket, to: home.inside(peer.port()) }
+            }
+            None => ToPeer::Refused(Refusal::Denied),
         }
     }
 

@@ -48,9 +48,10 @@ impl Reservations {
         self.0.push_back(Reservation { token, account, family, socket, port, until });
     }
 
-    /// Whether `token` names a port that waits for `account`.
-    pub(super) fn holds(&self, token: &[u8], account: &Name, now: Instant) -> bool {
-        self.place(token, account, now).is_some()
+    /// The family of the port that waits for `account` under `token`; `None` when none does.
+    pub(super) fn family(&self, token: &[u8], account: &Name, now: Instant) -> Option<Family> {
+        let place = self.place(token, account, now)?;
+        self.0.get(place).map(|held| held.family)
     }
 
     /// Takes that port.
@@ -100,13 +101,11 @@ mod tests {
             let (token, place) = port(n);
             reservations.reserve((token, anna), place, at(n.into()));
         }
-        assert!(reservations.holds(&[1; 8], &anna, at(30)));
-        assert!(!reservations.holds(&[1; 8], &anna, at(31)), "over");
-        assert!(!reservations.holds(&[1; 8], &berta, at(2)), "of another");
-        assert!(
-            !reservations.holds(&[1; 7], &anna, at(2))
-                && !reservations.holds(&[7; 8], &anna, at(2))
-        );
+        let family = |token: &[u8], account, secs| reservations.family(token, account, at(secs));
+        assert_eq!(family(&[1; 8], &anna, 30), Some(Family::V4));
+        assert_eq!(family(&[1; 8], &anna, 31), None, "over");
+        assert_eq!(family(&[1; 8], &berta, 2), None, "of another");
+        assert_eq!((family(&[1; 7], &anna, 2), family(&[7; 8], &anna, 2)), (None, None));
         assert_eq!(reservations.claim(&[1; 8], &anna, at(2)).unwrap().port, 50_001);
         assert!(reservations.claim(&[1; 8], &anna, at(2)).is_none());
         assert_eq!(reservations.earliest(), Some(at(30)));

@@ -20,7 +20,7 @@ use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use super::access::Access;
-use super::bucket::{Replies, Tariff};
+use super::bucket::{Bucket, Replies, Tariff};
 use super::config::Config;
 use super::credentials::{Credentials, Identity};
 use super::home::Homes;
@@ -114,19 +114,19 @@ impl Server {
     /// peer is behind them.
     #[must_use]
     pub fn new(access: Access, keys: &Keys, listeners: &[SocketAddr], now: Instant) -> Self {
-        let Access { config, credentials } = access;
+        let Access { config, credentials, relayed } = access;
         let keyed = Keyed(keys.hash.0, keys.hash.1);
         let homes = Homes::new(&config);
         Self {
             homes,
-            peers: Peers::new(&config, homes, listeners),
+            peers: Peers::new(&config, homes, Arc::clone(&relayed), listeners),
             nonces: Nonces::new(&keys.nonce, credentials.offers_anonymity()),
             credentials,
             replies: Replies::new(keyed, TURN_REPLIES_PER_PREFIX, TURN_REPLIES_PER_SHARD),
             bindings: Replies::new(keyed, TURN_BINDINGS_PER_PREFIX, TURN_BINDINGS_PER_SHARD),
             quota: Quota::new(keyed),
             tariff: Tariff::new(config.bytes_per_second),
-            table: Table::new(&config, keyed),
+            table: Table::new(&config, relayed, keyed),
             reservations: Reservations::default(),
             wheel: Wheel::new(TURN_TICK, TURN_WHEEL, now),
             keyed,
@@ -136,14 +136,39 @@ impl Server {
         }
     }
 
-    /// Other credentials, peers and amounts from here on, which [`Access::renewed`] has made. What is there
-    /// stays as it was allowed.
+    /// Other credentials, peers and amounts from here on, which [`Access::renewed`] has made. Permissions and
+    /// channels of peers that are no longer allowed end; what else is there stays, and may be refreshed
+    /// by whoever is still let in.
     pub fn reload(&mut self, access: Access) {
-        let Access { config, credentials } = access;
+        let Access { config, credentials, relayed: _ } = access;
         self.nonces.offer(credentials.offers_anonymity());
         self.peers.allow(&config);
         self.tariff = Tariff::new(config.bytes_per_second);
-        (self.config, self.credentials) = (config, credentials);
+        let before = core::mem::replace(&mut self.config, config);
+        self.credentials = credentials;
+        if before.allow_peers != self.config.allow_peers {
+            (0..self.table.end()).for_each(|number| self.revoke(number));
+        }
+        if before.bytes_per_second != self.config.bytes_per_second {
+            // What was too much by the old rate says nothing by the new one.
+            for number in 0..self.table.end() {
+                if let Some(allocation) = self.table.get_mut(number) {
+                    allocation.bucket = Bucket::default();
+                }
+            }
+        }
+    }
+
+    /// Takes back what an allocation may no longer do.
+    fn revoke(&mut self, number: u32) {
+        let (peers, keyed) = (&self.peers, self.keyed);
+        let Some(allocation) = self.table.get_mut(number) else { return };
+        let (permissions, channels) = (&mut allocation.permissions, &mut allocation.channels);
+        let before = (permissions.len(), channels.len());
+        permissions.retain(keyed, |it| peers.admits_ip(&ClientAddr::new(it.ip, 0, 0)));
+        channels.retain(keyed, |it| peers.admits_ip(&it.peer) && peers.admits_port(&it.peer));
+        self.counts.permissions -= before.0 - permissions.len();
+        self.counts.channels -= before.1 - channels.len();
     }
 
     /// Whether a Binding request may be answered: one account for plain ones, which `stun::binding` answers,

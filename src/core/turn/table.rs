@@ -8,6 +8,7 @@
 //! Room for all that may be is set aside when the table is made, so that nothing moves when it fills.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -17,6 +18,7 @@ use super::Socket;
 use super::allocation::{Allocation, Leg};
 use super::config::Config;
 use super::home::{Each, Family};
+use super::relayed::Relayed;
 use crate::ClientAddr;
 use crate::keyed::Keyed;
 
@@ -33,11 +35,13 @@ pub(super) struct Table {
     /// From `first_port` on.
     ports: Each<Box<[u32]>>,
     first_port: u16,
+    /// Those of all shards.
+    relayed: Arc<Relayed>,
     keyed: Keyed,
 }
 
 impl Table {
-    pub(super) fn new(config: &Config, keyed: Keyed) -> Self {
+    pub(super) fn new(config: &Config, relayed: Arc<Relayed>, keyed: Keyed) -> Self {
         let ports = || vec![NONE; config.ports.len()].into_boxed_slice();
         Self {
             places: Vec::with_capacity(config.allocations_max),
@@ -46,6 +50,7 @@ impl Table {
             sockets: Vec::new(),
             ports: Each { v4: ports(), v6: ports() },
             first_port: *config.ports.start(),
+            relayed,
             keyed,
         }
     }
@@ -125,6 +130,7 @@ impl Table {
         }
         self.sockets[socket] = number;
         self.set_port(family, leg.port, number);
+        self.relayed.give(family, leg.port);
         if let Some(allocation) = self.get_mut(number) {
             *allocation.legs.of_mut(family) = Some(leg);
         }
@@ -137,6 +143,7 @@ impl Table {
             *place = NONE;
         }
         self.set_port(family, leg.port, NONE);
+        self.relayed.take(family, leg.port);
         Some(leg)
     }
 
@@ -182,7 +189,7 @@ mod tests {
     #[test]
     fn it_agrees_with_maps_however_often_numbers_are_used_again() {
         let mut random = Seeded::new(7);
-        let mut table = Table::new(&Config::default(), Keyed(1, 2));
+        let mut table = Table::new(&Config::default(), Arc::default(), Keyed(1, 2));
         let mut model: BTreeMap<u16, u16> = BTreeMap::new();
         let client = |n: u16| ClientAddr::new([1; 16], n, 0);
         for _ in 0..5_000 {

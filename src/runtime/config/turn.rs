@@ -176,9 +176,17 @@ impl TurnConfig {
     /// When [`NodeConfig::validate`](crate::NodeConfig::validate) would have refused it.
     #[must_use]
     pub fn for_shards(&self, listen: SocketAddr, shards: usize) -> Option<Arc<turn::Config>> {
+        self.shard_config(listen, shards).map(|config| {
+            config.check().expect("validated");
+            Arc::new(config)
+        })
+    }
+
+    /// The same, not yet checked.
+    pub(crate) fn shard_config(&self, listen: SocketAddr, shards: usize) -> Option<turn::Config> {
         self.is_open().then(|| {
             let share = (self.allocations / shards) as u64;
-            let config = turn::Config {
+            turn::Config {
                 realm: self.realm.clone(),
                 secrets: self.secrets.iter().map(TurnSecret::for_shards).collect(),
                 users: self.users.iter().map(TurnUser::for_shards).collect(),
@@ -194,9 +202,7 @@ impl TurnConfig {
                 allow_peers: self.allow_peers.clone(),
                 channel_range: self.channel_range,
                 dont_fragment: true,
-            };
-            config.check().expect("validated");
-            Arc::new(config)
+            }
         })
     }
 

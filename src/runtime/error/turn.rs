@@ -48,6 +48,11 @@ pub enum TurnError {
         /// Where it stands, from 0.
         index: usize,
     },
+    /// A relay address is not this machine's: nothing can be bound there.
+    RelayElsewhere {
+        /// The address.
+        addr: IpAddr,
+    },
     /// Two relay addresses are of one family.
     RelayTwice {
         /// The second one.
@@ -124,9 +129,10 @@ impl TurnError {
             Self::Realm => "turn.realm",
             Self::Secrets { .. } | Self::SecretTwice { .. } => "turn.secrets",
             Self::Users { .. } | Self::UserTwice { .. } => "turn.users",
-            Self::NoRelay { .. } | Self::RelayAddress { .. } | Self::RelayTwice { .. } => {
-                "turn.relay"
-            }
+            Self::NoRelay { .. }
+            | Self::RelayAddress { .. }
+            | Self::RelayElsewhere { .. }
+            | Self::RelayTwice { .. } => "turn.relay",
             Self::ExternalAddress { .. }
             | Self::ExternalTwice { .. }
             | Self::ExternalOfNone { .. } => "turn.external_ip",
@@ -173,6 +179,11 @@ impl fmt::Display for TurnError {
             Self::RelayAddress { addr, .. } => write!(
                 f,
                 "turn.relay has {addr}, at which no peer reaches anything: write an address of this machine"
+            ),
+            Self::RelayElsewhere { addr } => write!(
+                f,
+                "turn.relay has {addr}, which is no address of this machine: ip address shows those that \
+                 are; a public address that a NAT maps to one of them stands in turn.external_ip"
             ),
             Self::RelayTwice { addr, .. } => write!(
                 f,

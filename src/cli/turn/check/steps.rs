@@ -70,6 +70,9 @@ impl Steps {
             }
             return;
         };
+        if !turn {
+            return report.skip(&ALL[2..], "TURN does not answer");
+        }
         let Some((alice, granted)) = self.enter(report, ALLOCATION, &credentials).await else {
             return report.skip(&ALL[3..], "there is no allocation");
         };
@@ -130,10 +133,14 @@ impl Steps {
                 );
                 true
             }
-            Err(Failure::NoAnswer) if self.credentials.is_none() => {
-                let detail =
-                    "only STUN answers, TURN does not (elara: it wants a secret under [turn])";
-                report.ok(DOOR, detail);
+            Err(Failure::NoAnswer) => {
+                // STUN has answered, so the way is open.
+                let detail = "only STUN answers, TURN does not (elara: it wants a secret or a user under \
+                              [turn])";
+                match self.credentials {
+                    None => report.ok(DOOR, detail),
+                    Some(_) => report.failed_at(DOOR, detail, None),
+                }
                 false
             }
             Err(why) => {

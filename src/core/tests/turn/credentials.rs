@@ -6,7 +6,7 @@ use elara_core::stun::attribute::{
     REALM, REQUESTED_TRANSPORT, USERHASH, USERNAME,
 };
 use elara_core::stun::{Algorithm, Method, PasswordAlgorithm, Writer, userhash};
-use elara_core::turn::{ChannelRange, Config, SharedSecret};
+use elara_core::turn::{ChannelRange, Config, SharedSecret, ToPeer};
 use ring::hmac;
 
 use crate::world::{BEGINNING_S, Client, PEER, RELAY_V4, Said, UDP, World, config, put, relay};
@@ -337,4 +337,56 @@ fn of_two_integrities_the_better_one_counts() {
         put(writer, &[(MESSAGE_INTEGRITY_SHA256, &[0; 32])]);
     });
     assert_eq!(world.ask(berta.addr, &request).error, 401);
+}
+
+/// What is there may be refreshed, however little may be added.
+#[test]
+fn a_reload_of_fewer_permissions_cuts_nobody_off() {
+    let mut world = World::new(config());
+    let (mut anna, _) = Client::allocated(&mut world, AT, "anna");
+    let others = ["198.51.100.8:4000", "198.51.100.9:4000"];
+    assert_eq!(anna.permit(&mut world, &others), 0);
+    assert_eq!(anna.bind(&mut world, 0x4000, PEER), 0);
+    world.reload(&Config { permissions_max: 1, channels_max: 1, ..config() });
+    assert_eq!(anna.permit(&mut world, &others), 0);
+    assert_eq!(anna.bind(&mut world, 0x4000, PEER), 0);
+    assert_eq!(anna.permit(&mut world, &["198.51.100.10:4000"]), 508);
+}
+
+#[test]
+fn a_reload_takes_back_peers_that_are_no_longer_allowed() {
+    let allowing = |blocks: &[&str]| Config {
+        allow_peers: blocks.iter().map(|block| block.parse().unwrap()).collect(),
+        ..config()
+    };
+    let (inside, port) = ("10.1.1.1:22", format!("{RELAY_V4}:22"));
+    let own = format!("{RELAY_V4}/32");
+    let mut world = World::new(allowing(&["10.0.0.0/8", &own]));
+    let (mut anna, _) = Client::allocated(&mut world, AT, "anna");
+    for (number, peer) in [(0x4000, inside), (0x4001, &port), (0x4002, PEER)] {
+        assert_eq!(anna.bind(&mut world, number, peer), 0, "{peer}");
+    }
+    world.reload(&allowing(&["192.168.0.0/16"]));
+    let counts = world.server.counts();
+    assert_eq!((counts.permissions, counts.channels), (2, 1), "its own address may be relayed to");
+    for (number, stays) in [(0x4000, false), (0x4001, false), (0x4002, true)] {
+        let to = world.on_channel(anna.addr, number, b"x");
+        assert_eq!(matches!(to, ToPeer::Via { .. }), stays, "{number:x}: {to:?}");
+    }
+    assert_eq!(anna.bind(&mut world, 0x4000, inside), 403);
+    assert_eq!(anna.bind(&mut world, 0x4001, &port), 403);
+}
+
+#[test]
+fn another_rate_begins_at_once() {
+    let at = |bytes_per_second| Config { bytes_per_second, ..config() };
+    let mut world = World::new(at(Some(1_000)));
+    let (mut anna, _) = Client::allocated(&mut world, AT, "anna");
+    assert_eq!(anna.bind(&mut world, 0x4000, PEER), 0);
+    let passes = |world: &mut World| {
+        matches!(world.on_channel(anna.addr, 0x4000, &[0; 60_000]), ToPeer::Via { .. })
+    };
+    assert!(passes(&mut world) && !passes(&mut world));
+    world.reload(&at(None));
+    assert!(passes(&mut world) && passes(&mut world));
 }

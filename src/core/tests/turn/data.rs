@@ -218,13 +218,26 @@ fn a_hairpin_is_one_hop_and_asks_both_sides_permissions() {
     assert!(
         matches!(to, ToPeer::Hairpin(ToClient::Channel { client, number: 0x4123 }) if client == berta.addr)
     );
-    // Nothing of it was left to the kernel, and its peers are told as they are known.
+    // Nothing of it was left to the kernel; and when it is over, what has its port then is nobody's peer.
     assert_eq!(berta.refresh(&mut world, 0), 0);
     let to = world.on_channel(anna.addr, 0x4000, b"hi");
-    assert!(
-        matches!(to, ToPeer::Via { to, .. } if to == client_addr(&bertas)),
-        "perhaps another shard's"
-    );
+    assert!(matches!(to, ToPeer::Refused(Refusal::Denied)), "{to:?}");
+    assert_eq!(silence(&anna.send(&mut world, &bertas, b"hi")), Refusal::Denied);
+    assert_eq!(anna.bind(&mut world, 0x4000, &bertas), 403);
+}
+
+#[test]
+fn to_a_relayed_address_of_another_shard_it_goes_through_the_kernel() {
+    let (mut world, [(mut anna, _), _]) = pair(config());
+    let mut other = world.another_shard();
+    let (mut carla, carlas) = Client::allocated(&mut other, "203.0.113.3:40000", "carla");
+    let carlas = carlas.to_string();
+    assert_eq!(anna.bind(&mut world, 0x4000, &carlas), 0);
+    let to = world.on_channel(anna.addr, 0x4000, b"hi");
+    assert!(matches!(to, ToPeer::Via { to, .. } if to == client_addr(&carlas)), "{to:?}");
+    assert_eq!(carla.refresh(&mut other, 0), 0);
+    let to = world.on_channel(anna.addr, 0x4000, b"hi");
+    assert!(matches!(to, ToPeer::Refused(Refusal::Denied)), "{to:?}");
 }
 
 #[test]
@@ -246,12 +259,11 @@ fn a_hairpin_knows_the_address_inside_and_the_one_outside() {
     let to = world.hears(relayed, &annas_inside, 2);
     assert_eq!(told(to, berta.addr, b"hi"), addr(&annas));
     // And what goes there, goes to the address inside.
-    let elsewhere = "192.0.2.200:50000";
-    let answer = anna.send(&mut world, elsewhere, b"hi");
-    assert!(
-        matches!(answer, Answer::Relay { to, .. } if to == client_addr("10.0.0.5:50000")),
-        "{answer:?}"
-    );
+    let mut other = world.another_shard();
+    let (_, elsewhere) = Client::allocated(&mut other, "203.0.113.3:40000", "carla");
+    let answer = anna.send(&mut world, &elsewhere.to_string(), b"hi");
+    let inside = client_addr(&format!("10.0.0.5:{}", elsewhere.port()));
+    assert!(matches!(answer, Answer::Relay { to, .. } if to == inside), "{answer:?}");
 }
 
 #[test]

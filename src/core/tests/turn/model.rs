@@ -11,7 +11,7 @@ use elara_core::stun::attribute::{
 };
 use elara_core::turn::{Answer, Config, Refusal, ToClient, ToPeer};
 
-use crate::world::{Client, PEER_V6, Said, V6, World, addr, config, put};
+use crate::world::{Client, PEER_V6, RELAY_V4, RELAY_V6, Said, V6, World, addr, config, put};
 
 const PERMISSIONS: usize = 3;
 const CHANNELS: usize = 2;
@@ -292,6 +292,11 @@ impl Story {
         });
         match (to, towards) {
             (ToPeer::Refused(_), None) => {}
+            // A relayed address that is over: what has its port now is nobody's peer.
+            (ToPeer::Refused(Refusal::Denied), Some((peer, _))) => {
+                assert!([RELAY_V4, RELAY_V6].contains(&peer.ip().to_string().as_str()), "{peer}");
+                self.is_nobodys(peer);
+            }
             (ToPeer::Via { socket, to }, Some((peer, relayed))) => {
                 assert_eq!((socket, to), (self.world.socket_at(relayed), peer.into()));
                 self.is_nobodys(peer);

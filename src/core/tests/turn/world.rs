@@ -138,6 +138,20 @@ impl World {
         }
     }
 
+    /// Another shard of the same node.
+    pub(crate) fn another_shard(&self) -> Self {
+        let (access, keys) = (self.access.clone(), self.keys.clone());
+        Self {
+            server: Server::new(access.clone(), &keys, &[], self.now),
+            access,
+            keys,
+            kernel: Kernel::default(),
+            random: GuessableKeys(Seeded::new(2)),
+            out: Box::new([0xEE; STUN_MESSAGE_MAX]),
+            ..*self
+        }
+    }
+
     /// The operator has changed the configuration.
     pub(crate) fn reload(&mut self, config: &Config) {
         self.access = self.access.renewed(config, &self.keys);

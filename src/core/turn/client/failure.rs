@@ -125,7 +125,9 @@ fn refused(f: &mut fmt::Formatter<'_>, method: Method, code: u16) -> fmt::Result
         (Method::ALLOCATE, 437) => {
             "has an allocation for this address and port already: send from another port"
         }
-        (_, 440) => "has no relayed addresses of this family: ask for the other one",
+        (_, 440) => {
+            "has no relayed addresses of the family we came by: come by the other, or add one (turn.relay)"
+        }
         (_, 441) => "wants the credentials that the allocation was made with",
         (_, 442) => "does not relay UDP",
         (_, 443) => {

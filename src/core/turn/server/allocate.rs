@@ -87,8 +87,14 @@ impl Server {
         }
         let also = message.has(ADDITIONAL_ADDRESS_FAMILY);
         // Check 4. Section 3.7: nor is it had where IPv4 becomes IPv6, and nobody sees the DF of what came.
-        let wanted = message.u8(REQUESTED_ADDRESS_FAMILY).and_then(Result::ok);
-        let into_v6 = also || wanted.and_then(Family::numbered) == Some(Family::V6);
+        let waits = |token: &[u8]| self.reservations.family(token, &identity.account, asked.now);
+        let wanted = match message.get(RESERVATION_TOKEN) {
+            Some(token) => waits(token),
+            None => {
+                message.u8(REQUESTED_ADDRESS_FAMILY).and_then(Result::ok).and_then(Family::numbered)
+            }
+        };
+        let into_v6 = also || wanted == Some(Family::V6);
         let translated = Family::of(asked.from) == Family::V4 && into_v6;
         if message.has(DONT_FRAGMENT) && (translated || !self.config.dont_fragment) {
             return Err(Failure::DontFragment);
@@ -102,7 +108,7 @@ impl Server {
                 let (Ok(token), true, false) = (token, alone, also) else {
                     return err(code::BAD_REQUEST);
                 };
-                if !self.reservations.holds(&token, &identity.account, asked.now) {
+                if waits(&token).is_none() {
                     return err(code::CAPACITY);
                 }
                 Source::Reserved(token)
