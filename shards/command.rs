@@ -31,7 +31,8 @@ pub enum Command {
     /// From now on, these may enter by wire v1; who is inside and banned leaves. Connections that stand
     /// are not touched by new keys.
     Access(Arc<Access>),
-    /// From now on, TURN goes by this; what is allocated stays. Nothing where STUN and TURN are closed.
+    /// From now on, TURN goes by this; peers that are no longer allowed are reached no longer, and what else
+    /// is there stays. Nothing where STUN and TURN are closed.
     Turn(turn::Access),
     /// Send a participant of a v1 session away: answered by [`Report::Kicked`].
     Kick {

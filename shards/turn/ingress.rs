@@ -65,12 +65,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
             }
             Answer::Relay { socket, to, data, dont_fragment: true } => {
                 let data = part(slice, data.start, data.len());
-                // What came before it leaves before it.
-                self.turn.flows.flush(self.io);
-                self.io.send_other_df(Port(socket.0), &to, &[data]);
-                self.sent(data.len());
-                self.departures.spent += SEND;
-                Verdict::Relayed
+                self.send_aside(Port(socket.0), to, &[data], data.len())
             }
             Answer::Hairpin { mut to, data } => {
                 self.relay_to_client(&mut to, part(slice, data.start, data.len()))
@@ -164,7 +159,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
                 if channel_data::HEADER_LEN + data.len() > TRAIN_DATAGRAM_MAX {
                     let head = self.io.note(&channel_data::header(*number, data.len));
                     let Some(head) = head else { return Verdict::Congested };
-                    return self.send_long(*client, &[head, data], data.len());
+                    return self.send_aside(Port::DATA, *client, &[head, data], data.len());
                 }
                 let way = Way { port: Port::DATA, to: *client, channel: *number };
                 self.push(HALF + u32::from(client.port()) % HALF, way, data)
@@ -196,7 +191,7 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         let slices = [before, data, behind];
         let slices = &slices[..if lengths.padding > 0 { 3 } else { 2 }];
         if lengths.len + data.len() + lengths.padding > TRAIN_DATAGRAM_MAX {
-            return self.send_long(client, slices, data.len());
+            return self.send_aside(Port::DATA, client, slices, data.len());
         }
         self.io.send(&client, slices, 0, 0);
         self.departures.spent += SEND;
@@ -204,13 +199,14 @@ impl<I: Io, T: FnMut(Notice)> Forward<'_, I, T> {
         Verdict::Relayed
     }
 
-    /// What may be longer than the way to a client, because something stands before it now, may be cut into
-    /// fragments there (RFC 8656 section 14).
+    /// What is treated otherwise than all else from its port (RFC 8656 section 14): to a peer, where it must
+    /// not be cut into fragments; to a client, where it may, because something stands before it now that
+    /// may make it longer than its way.
     #[cold]
-    fn send_long(&mut self, client: ClientAddr, slices: &[Slice], data: usize) -> Verdict {
+    fn send_aside(&mut self, port: Port, to: ClientAddr, slices: &[Slice], data: usize) -> Verdict {
         // What came before it leaves before it.
         self.turn.flows.flush(self.io);
-        self.io.send_other_df(Port::DATA, &client, slices);
+        self.io.send_other_df(port, &to, slices);
         // System calls of its own, and none shared.
         self.departures.spent += 2 * SEND;
         self.sent(data);

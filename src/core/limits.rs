@@ -29,9 +29,9 @@ pub const V0_FRAME_MAX: usize = 1_400;
 pub const DATAGRAM_MAX: usize = 65_507;
 /// Segments the kernel accepts in one gathered send (`UDP_MAX_SEGMENTS` is 128; older kernels 64).
 pub const SEGMENTS_MAX: usize = 64;
-/// Longest relayed datagram that shares a gathered send: what every IPv6 path carries (1,280 bytes). The
-/// kernel refuses a train whole whose datagrams do not fit its card; a longer one by itself it fragments.
-pub const TRAIN_DATAGRAM_MAX: usize = 1_232;
+/// Longest relayed datagram that shares a gathered send, for the reason that [`V1_FRAME_MAX`] has. The kernel
+/// refuses a train whole whose datagrams do not fit its card; a longer one by itself it fragments.
+pub const TRAIN_DATAGRAM_MAX: usize = V1_FRAME_MAX;
 /// `SessionId`s whose low 32 bits read like this would look like STUN (RFC 8489's magic cookie
 /// 0x2112A442, read little-endian): never issued, refused as `ReservedSession`.
 pub const RESERVED_SESSION_LOW: u32 = 0x42A4_1221;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use elara_core::Cidr;
 use elara_core::crypto::Secret;
-use elara_core::turn::{Access, Keys};
+use elara_core::turn::{Access, Config, Keys};
 use elara_shards::socket;
 use elara_shards::turn::TurnConfig;
 use tokio::sync::Mutex;
@@ -26,9 +26,9 @@ pub(crate) fn for_shards(
 ) -> Option<TurnConfig> {
     let server = config.turn.for_shards(listen, shards);
     let relays = server.is_some();
-    let server = server.or_else(|| config.stun.then(Arc::default))?;
+    let server = server.or_else(|| config.stun.then(Config::default))?;
     let keys = Keys { nonce: Secret::generate(&mut OsRandom), hash: hash_keys };
-    let access = Access::new(server, &keys);
+    let access = Access::new(Arc::new(server), &keys);
     let listeners = [Some(listen), admin].into_iter().flatten().collect();
     Some(TurnConfig { access, keys, listeners, relays, binding: config.stun })
 }
@@ -78,7 +78,7 @@ impl TurnDesk {
         config: &NodeConfig,
         shards: usize,
     ) -> Option<Access> {
-        let next = config.turn.shard_config(self.listen, shards)?;
+        let next = config.turn.for_shards(self.listen, shards)?;
         Some(now.renewed(&next, &self.keys))
     }
 }

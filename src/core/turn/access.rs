@@ -27,11 +27,15 @@ impl Access {
     /// When [`Config::check`] would refuse the configuration.
     #[must_use]
     pub fn new(config: Arc<Config>, keys: &Keys) -> Self {
+        Self::beside(Arc::default(), config, keys)
+    }
+
+    fn beside(relayed: Arc<Relayed>, config: Arc<Config>, keys: &Keys) -> Self {
         if let Err(error) = config.check() {
             panic!("a configuration is checked before it is used: {error}");
         }
         let credentials = Credentials::new(&config, Keyed(keys.hash.0, keys.hash.1));
-        Self { config, credentials: Arc::new(credentials), relayed: Arc::default() }
+        Self { config, credentials: Arc::new(credentials), relayed }
     }
 
     /// What a server that goes by this may go by next. Relays and their ports, the numbers of channels, and
@@ -49,7 +53,7 @@ impl Access {
             allocations_max: *allocations_max,
             ..config.clone()
         };
-        Self { relayed: Arc::clone(&self.relayed), ..Self::new(Arc::new(config), keys) }
+        Self::beside(Arc::clone(&self.relayed), Arc::new(config), keys)
     }
 
     /// The configuration.

@@ -7,7 +7,6 @@ mod user;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use elara_core::Cidr;
 use elara_core::limits::{
@@ -171,19 +170,9 @@ impl TurnConfig {
     }
 
     /// What each of `shards` shards of a node that listens on `listen` is told; `None` when TURN is off.
-    ///
-    /// # Panics
-    /// When [`NodeConfig::validate`](crate::NodeConfig::validate) would have refused it.
+    /// Sound where [`NodeConfig::validate`](crate::NodeConfig::validate) finds it so.
     #[must_use]
-    pub fn for_shards(&self, listen: SocketAddr, shards: usize) -> Option<Arc<turn::Config>> {
-        self.shard_config(listen, shards).map(|config| {
-            config.check().expect("validated");
-            Arc::new(config)
-        })
-    }
-
-    /// The same, not yet checked.
-    pub(crate) fn shard_config(&self, listen: SocketAddr, shards: usize) -> Option<turn::Config> {
+    pub fn for_shards(&self, listen: SocketAddr, shards: usize) -> Option<turn::Config> {
         self.is_open().then(|| {
             let share = (self.allocations / shards) as u64;
             turn::Config {

@@ -56,6 +56,7 @@ fn a_shard_gets_its_share_of_the_allocations_and_everything_else_whole() {
     };
     assert_eq!(turn.validate(listen("[::]:7840")), Ok(()));
     let shard = turn.for_shards(listen("[::]:7840"), 4).unwrap();
+    assert_eq!(shard.check(), Ok(()));
     assert_eq!((shard.realm.as_str(), shard.secrets.len()), ("example.org", 1));
     let (alice, expected) = (&shard.users[0], turn::User::new("alice", REALM, "correct horse"));
     assert_eq!(alice.name, "alice");
@@ -70,22 +71,21 @@ fn a_shard_gets_its_share_of_the_allocations_and_everything_else_whole() {
         (&shard.allow_peers, shard.channel_range),
         (&turn.allow_peers, ChannelRange::Rfc5766)
     );
-    assert_eq!(
-        turn.for_shards(listen(LISTEN), 16).unwrap().allocations_max,
-        1,
-        "none gets nothing"
-    );
+    let of_many = turn.for_shards(listen(LISTEN), 16).unwrap();
+    assert_eq!((of_many.allocations_max, of_many.check()), (1, Ok(())), "none gets nothing");
 }
 
 #[test]
 fn where_nothing_is_said_it_relays_from_where_it_listens() {
     let shard = open().for_shards(listen("[::ffff:192.0.2.1]:7840"), 1).unwrap();
+    assert_eq!(shard.check(), Ok(()));
     let relays: Vec<_> = shard.relays.iter().map(|relay| (relay.listen, relay.external)).collect();
     assert_eq!((relays, shard.bytes_per_second), (vec![(ip("192.0.2.1"), None)], None));
     let named = "192.0.2.1=203.0.113.7".parse().unwrap();
     let turn = TurnConfig { external_ip: vec![named], ..open() };
     assert_eq!(turn.validate(listen(LISTEN)), Ok(()));
     let shard = turn.for_shards(listen(LISTEN), 1).unwrap();
+    assert_eq!(shard.check(), Ok(()));
     assert_eq!(shard.relays[0].external, Some(ip("203.0.113.7")));
 }
 
